@@ -1,0 +1,141 @@
+/**
+ * What each failure carries, so that a handler never parses a message. A new
+ * failure is one entry here and one row in the table below; a code cannot be
+ * missing, repeated or paired with the wrong context.
+ */
+export interface ErrorContexts {
+  'record-undecodable': { topic: string; reason: string }
+  'contract-violation': { contract: string; field: string; found: string; expected: string }
+  'contract-incompatible': { subject: string; mode: string; rule: string; field: string; detail: string }
+  'schema-unknown': { id: number }
+  'schema-invalid': { subject: string; reason: string }
+  'subject-unknown': { subject: string }
+  'topic-unknown': { topic: string; known: readonly string[] }
+  'topic-mismatch': { topic: string; what: string; found: string; expected: string }
+  'offset-out-of-range': { topic: string; partition: number; offset: bigint; start: bigint; end: bigint }
+  'record-too-large': { topic: string; sizeBytes: number; limitBytes: number }
+  'log-damaged': { path: string; position: number; detail: string }
+  'log-locked': { path: string; holder: string }
+  'log-newer-format': { path: string; found: number; supported: number }
+  'log-disk': { path: string; operation: string; detail: string }
+  'log-closed': { path: string }
+  'store-locked': { path: string }
+  'store-failed': { path: string; operation: string; detail: string }
+  'store-ahead': { store: string; at: string; log: string }
+}
+
+export type ErrorCode = keyof ErrorContexts
+
+interface ErrorRow<Context> {
+  /** True when the same call may succeed later without anyone changing anything. */
+  readonly retriable: boolean
+  /** What was found, what was expected and, where an operator must act, what to do. */
+  readonly message: (context: Context) => string
+}
+
+const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
+  'record-undecodable': {
+    retriable: false,
+    message: ({ topic, reason }) => `a record of "${topic}" cannot be decoded: ${reason}`,
+  },
+  'contract-violation': {
+    retriable: false,
+    message: ({ contract, field, found, expected }) =>
+      `${contract}: field "${field}" is ${found}, expected ${expected}`,
+  },
+  'contract-incompatible': {
+    retriable: false,
+    message: ({ subject, mode, rule, field, detail }) =>
+      `${subject}: not ${mode} compatible; field "${field}" breaks the rule "${rule}": ${detail}`,
+  },
+  'schema-unknown': {
+    retriable: true,
+    message: ({ id }) => `schema id ${id} is not in the registry`,
+  },
+  'schema-invalid': {
+    retriable: false,
+    message: ({ subject, reason }) => `${subject}: not a valid Avro schema: ${reason}`,
+  },
+  'subject-unknown': {
+    retriable: false,
+    message: ({ subject }) => `subject "${subject}" has no registered schema`,
+  },
+  'topic-unknown': {
+    retriable: false,
+    message: ({ topic, known }) =>
+      `topic "${topic}" does not exist; known topics: ${known.length > 0 ? known.join(', ') : 'none'}`,
+  },
+  'topic-mismatch': {
+    retriable: false,
+    message: ({ topic, what, found, expected }) =>
+      `topic "${topic}" has ${what} ${found}, the topology declares ${expected}; declare ${found}, or use another topic or data folder`,
+  },
+  'offset-out-of-range': {
+    retriable: false,
+    message: ({ topic, partition, offset, start, end }) =>
+      `${topic}[${partition}] does not hold offset ${offset}; it holds ${start} up to, not including, ${end}`,
+  },
+  'record-too-large': {
+    retriable: false,
+    message: ({ topic, sizeBytes, limitBytes }) =>
+      `a record for "${topic}" has ${sizeBytes} bytes, the limit is ${limitBytes}; split it or raise maxRecordBytes`,
+  },
+  'log-damaged': {
+    retriable: false,
+    message: ({ path, position, detail }) =>
+      `${path} is damaged at byte ${position}: ${detail}; restore the file from a copy, nothing after it was read`,
+  },
+  'log-locked': {
+    retriable: true,
+    message: ({ path, holder }) =>
+      `the log at ${path} is open in ${holder}; stop that process or choose another data folder`,
+  },
+  'log-newer-format': {
+    retriable: false,
+    message: ({ path, found, supported }) =>
+      `${path} has format ${found}, this version reads up to ${supported}; use a newer headwater`,
+  },
+  'log-disk': {
+    retriable: true,
+    message: ({ path, operation, detail }) =>
+      `${operation} on ${path} failed: ${detail}; free space or mend the disk, nothing acknowledged was lost`,
+  },
+  'log-closed': { retriable: false, message: ({ path }) => `the log at ${path} is closed` },
+  'store-locked': {
+    retriable: true,
+    message: ({ path }) => `the state store at ${path} is open in another process; stop that process`,
+  },
+  'store-failed': {
+    retriable: false,
+    message: ({ path, operation, detail }) => `${operation} on the state store at ${path} failed: ${detail}`,
+  },
+  'store-ahead': {
+    retriable: false,
+    message: ({ store, at, log }) =>
+      `store "${store}" stands at ${at}, past the log's end ${log}; it belongs to another log: run replay rebuild`,
+  },
+}
+
+/** An operating error with a stable code. Programmer mistakes are RangeError or TypeError instead. */
+export class EngineError<Code extends ErrorCode = ErrorCode> extends Error {
+  override readonly name = 'EngineError'
+  readonly code: Code
+  readonly context: ErrorContexts[Code]
+
+  constructor(code: Code, context: ErrorContexts[Code], options?: { cause: unknown }) {
+    super(table[code].message(context), options)
+    this.code = code
+    this.context = context
+  }
+
+  get retriable(): boolean {
+    return table[this.code].retriable
+  }
+}
+
+export const isEngineError = <Code extends ErrorCode>(
+  error: unknown,
+  code: Code,
+): error is EngineError<Code> => error instanceof EngineError && error.code === code
+
+export const errorCodes: readonly ErrorCode[] = Object.keys(table) as ErrorCode[]
