@@ -1,0 +1,82 @@
+import type { ByteWriter } from '../../state/contracts/byte-writer.ts'
+import type { TimestampMs } from '../../state/contracts/units.ts'
+
+/**
+ * A fold over numbers whose state is a few doubles, kept as neighbouring
+ * columns of a tile row: nothing is allocated per event or per merge.
+ *
+ * Two aggregates over the same input that name the same fold `id` share its
+ * columns: mean is count and sum, and costs nothing beside them.
+ *
+ * Laws, checked for every aggregate by `test/conformance/aggregate.suite.ts`:
+ * merge is associative (in exact arithmetic), an initial row is its neutral
+ * element, and folding a list equals merging the folds of its two halves.
+ */
+export interface ColumnFold {
+  /** Name and parameters; part of the state's identity on disk. */
+  readonly id: string
+  /** Number of doubles. */
+  readonly width: number
+  init(columns: Float64Array, at: number): void
+  /** `value` is finite: null, NaN and infinities are left out before. */
+  add(columns: Float64Array, at: number, value: number, atMs: TimestampMs): void
+  /**
+   * Merges `count` rows, oldest first, into the state at `at`, which is older
+   * than all of them. Row i starts at `from + i * stride`. `into` and `rows`
+   * may be the same array; the regions do not overlap.
+   */
+  mergeRows(
+    into: Float64Array,
+    at: number,
+    rows: Float64Array,
+    from: number,
+    stride: number,
+    count: number,
+  ): void
+  /** Takes one value back, where the fold is invertible. */
+  remove?(columns: Float64Array, at: number, value: number, atMs: TimestampMs): void
+}
+
+/** What an aggregate promises beyond the laws that all obey. */
+export interface AggregateLaws {
+  /** The order of equal-time events, and of merges, does not matter (up to rounding). */
+  readonly orderInsensitive: boolean
+  /** `remove` undoes `add`. */
+  readonly invertible: boolean
+  /** Largest relative error of a sketch; absent: exact. */
+  readonly relativeError?: number
+}
+
+/** An aggregate of numbers to a number. */
+export interface ColumnAggregate {
+  readonly kind: 'columns'
+  readonly name: string
+  readonly folds: readonly ColumnFold[]
+  readonly laws: AggregateLaws
+  /** `at[i]` is where fold i's columns start. NaN stands for null: no data is not zero. */
+  finish(columns: Float64Array, at: ArrayLike<number>, queryMs: TimestampMs): number
+}
+
+/** An aggregate with a state of any size: lists, sketches, maps. */
+export interface ObjectAggregate<Input, State, Output> {
+  readonly kind: 'object'
+  readonly name: string
+  /** Name and parameters; part of the state's identity on disk. */
+  readonly id: string
+  readonly laws: AggregateLaws
+  init(): State
+  /** May reuse `state`, which the caller gives up. */
+  add(state: State, input: Input, atMs: TimestampMs): State
+  remove?(state: State, input: Input, atMs: TimestampMs): State
+  /** Leaves both alone. */
+  merge(older: State, newer: State): State
+  finish(state: State, queryMs: TimestampMs): Output | null
+  /** Compact and canonical: equal states write equal bytes. */
+  write(state: State, out: ByteWriter): void
+  read(bytes: Uint8Array): State
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: an aggregate is used at its own types and stored in lists of all
+export type AnyObjectAggregate = ObjectAggregate<any, any, any>
+
+export type Aggregate = ColumnAggregate | AnyObjectAggregate

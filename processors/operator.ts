@@ -1,0 +1,56 @@
+import type { OperatorFunction } from 'rxjs'
+import type { DurationMs, TimestampMs } from '../state/contracts/units.ts'
+import type { RecordHeader } from '../state/log/record-batch.ts'
+import type { OrderedStore } from '../state/store/state-store.ts'
+
+/** An event with key, event time and where it came from, on its way through a graph. */
+export interface StreamRecord<Key = unknown, Value = unknown> {
+  readonly key: Key
+  /** null is a tombstone. */
+  readonly value: Value
+  readonly timestampMs: TimestampMs
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  readonly headers: readonly RecordHeader[]
+}
+
+/** Why a record was not used. Counted by reason, with its lateness where it has one; never silent. */
+export interface Drop {
+  readonly operator: string
+  readonly reason: string
+  readonly record: StreamRecord
+  /** How far behind the point where it would have been accepted. */
+  readonly latenessMs?: DurationMs
+  readonly detail?: Readonly<Record<string, unknown>>
+}
+
+/**
+ * What the task lends to an operator. Everything in it is a function of the
+ * records seen so far: no clock, no disk, no chance.
+ */
+export interface OperatorContext {
+  /** Largest event time seen by the task's partition so far, the current record included; -Infinity before the first. */
+  readonly streamTimeMs: TimestampMs
+  /** Sorted state under `name`, kept across restarts. Operators prefix it with their own name. */
+  store<Value>(name: string): OrderedStore<Value>
+  drop(drop: Drop): void
+  /** Sends the record to the dead-letter topic with this reason. */
+  deadLetter(record: StreamRecord, reason: string): void
+  /**
+   * Calls back after each record that moved stream time forward, before the
+   * next record, in order of registration. For closing windows and punctuators.
+   */
+  onStreamTime(callback: (streamTimeMs: TimestampMs) => void): void
+}
+
+/**
+ * One step of a stream: takes and returns an observable of records,
+ * synchronously, with its state in stores of the context. An operator is a
+ * declaration; `connect` makes the RxJS operator of one task.
+ */
+export interface Operator<In extends StreamRecord = StreamRecord, Out extends StreamRecord = StreamRecord> {
+  /** Unique in its topology; part of its stores' names. */
+  readonly name: string
+  connect(context: OperatorContext): OperatorFunction<In, Out>
+}
