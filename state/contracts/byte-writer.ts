@@ -5,10 +5,13 @@
 export class ByteWriter {
   /** The memory behind; bytes from 0 to `length` are written. May be replaced when it grows. */
   bytes: Buffer
+  /** The same memory, for generated encoders: a DataView is the fastest way to write a double. */
+  data: DataView
   length = 0
 
   constructor(capacityBytes = 1024) {
     this.bytes = Buffer.allocUnsafe(capacityBytes)
+    this.data = viewOf(this.bytes)
   }
 
   reset(): void {
@@ -22,6 +25,7 @@ export class ByteWriter {
     const grown = Buffer.allocUnsafe(Math.max(needed, this.bytes.length * 2))
     this.bytes.copy(grown, 0, 0, this.length)
     this.bytes = grown
+    this.data = viewOf(grown)
   }
 
   byte(value: number): void {
@@ -53,8 +57,10 @@ export class ByteWriter {
       }
       bytes[at++] = rest
     } else {
-      // Doubles hold 2^53 exactly, so twice a safe integer is exact in range up to 2^54.
-      let rest = value >= 0 ? value * 2 : -value * 2 - 1
+      // Zig-zag without doubling first: -2v - 1 of a safe integer may not be a safe one.
+      let rest = value < 0 ? -value - 1 : value
+      bytes[at++] = (rest % 0x40) * 2 + (value < 0 ? 1 : 0) + 0x80
+      rest = Math.floor(rest / 0x40)
       while (rest >= 0x80) {
         bytes[at++] = (rest % 0x80) | 0x80
         rest = Math.floor(rest / 0x80)
@@ -91,3 +97,5 @@ export class ByteWriter {
     return this.bytes.subarray(0, this.length)
   }
 }
+
+const viewOf = (bytes: Buffer): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)

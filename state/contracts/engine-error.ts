@@ -13,6 +13,14 @@ export interface ErrorContexts {
   'topic-unknown': { topic: string; known: readonly string[] }
   'topic-mismatch': { topic: string; what: string; found: string; expected: string }
   'offset-out-of-range': { topic: string; partition: number; offset: bigint; start: bigint; end: bigint }
+  'engine-stopping': Record<string, never>
+  'request-repeated': { model: string; requestId: string }
+  'feature-view-unknown': { view: string; known: readonly string[] }
+  'entity-key-mismatch': { view: string; found: number; expected: readonly string[] }
+  'model-unknown': { model: string; known: readonly string[] }
+  'event-unknown': { event: string; known: readonly string[] }
+  'event-time-refused': { contract: string; field: string; at: number; latest: number }
+  'record-failed': { topic: string; partition: number; offset: number; reason: string }
   'record-too-large': { topic: string; sizeBytes: number; limitBytes: number }
   'log-damaged': { path: string; position: number; detail: string }
   'log-locked': { path: string; holder: string }
@@ -22,7 +30,10 @@ export interface ErrorContexts {
   'store-locked': { path: string }
   'store-failed': { path: string; operation: string; detail: string }
   'store-ahead': { store: string; at: string; log: string }
+  'snapshot-unusable': { learner: string; reason: string }
 }
+
+const listed = (names: readonly string[]): string => (names.length > 0 ? names.join(', ') : 'none')
 
 export type ErrorCode = keyof ErrorContexts
 
@@ -75,6 +86,42 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
     message: ({ topic, partition, offset, start, end }) =>
       `${topic}[${partition}] does not hold offset ${offset}; it holds ${start} up to, not including, ${end}`,
   },
+  'engine-stopping': {
+    retriable: true,
+    message: () => 'the engine is stopping; ask again when it is back',
+  },
+  'request-repeated': {
+    retriable: false,
+    message: ({ model, requestId }) =>
+      `model "${model}" is answering request "${requestId}" already; a request id names one request`,
+  },
+  'feature-view-unknown': {
+    retriable: false,
+    message: ({ view, known }) => `feature view "${view}" does not exist; known views: ${listed(known)}`,
+  },
+  'entity-key-mismatch': {
+    retriable: false,
+    message: ({ view, found, expected }) =>
+      `view "${view}" takes a key of ${expected.length} (${expected.join(', ')}), got ${found}`,
+  },
+  'model-unknown': {
+    retriable: false,
+    message: ({ model, known }) => `model "${model}" does not exist; known models: ${listed(known)}`,
+  },
+  'event-unknown': {
+    retriable: false,
+    message: ({ event, known }) => `event "${event}" does not exist; known events: ${listed(known)}`,
+  },
+  'event-time-refused': {
+    retriable: false,
+    message: ({ contract, field, at, latest }) =>
+      `${contract}: event time "${field}" is ${at}, expected milliseconds from 0 to ${latest}; is it in another unit?`,
+  },
+  'record-failed': {
+    retriable: false,
+    message: ({ topic, partition, offset, reason }) =>
+      `processing stopped at ${topic}[${partition}] offset ${offset}: ${reason}; mend the function that threw and start again, nothing before it is lost`,
+  },
   'record-too-large': {
     retriable: false,
     message: ({ topic, sizeBytes, limitBytes }) =>
@@ -113,6 +160,11 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
     retriable: false,
     message: ({ store, at, log }) =>
       `store "${store}" stands at ${at}, past the log's end ${log}; it belongs to another log: run replay rebuild`,
+  },
+  'snapshot-unusable': {
+    retriable: false,
+    message: ({ learner, reason }) =>
+      `the state given to the learner ${learner} cannot be used: ${reason}; use a snapshot of the same learner with the same parameters`,
   },
 }
 
