@@ -27,6 +27,8 @@ export interface Contract<Value = unknown, Name extends string = string> {
   readonly keySchema: AvroSchema
   /** The parsed schema: names, types and defaults of the fields. */
   readonly record: RecordNode
+  /** In the order of the declaration. */
+  readonly fieldNames: readonly string[]
   readonly keyFields: readonly string[]
   readonly keyFormat: KeyFormat
   readonly timeField: string
@@ -100,6 +102,7 @@ function assemble<Value, Name extends string>(parts: Parts & { name: Name }): Co
     schema,
     keySchema: keySchemaOf(schema, record, keyFields, keyFormat),
     record,
+    fieldNames: record.fields.map((field) => field.name),
     keyFields,
     keyFormat,
     timeField: time,
