@@ -1,4 +1,4 @@
-import type { OperatorFunction } from 'rxjs'
+import type { Observable, OperatorFunction } from 'rxjs'
 import type { DurationMs, TimestampMs } from '../state/contracts/units.ts'
 import type { RecordHeader } from '../state/log/record-batch.ts'
 import type { OrderedStore } from '../state/store/state-store.ts'
@@ -32,7 +32,11 @@ export interface Drop {
 export interface OperatorContext {
   /** Largest event time seen by the task's partition so far, the current record included; -Infinity before the first. */
   readonly streamTimeMs: TimestampMs
-  /** Sorted state under `name`, kept across restarts. Operators prefix it with their own name. */
+  /**
+   * Sorted state under `name`, kept across restarts. Operators prefix it with
+   * their own name, ask for it while they connect, and read it only once
+   * records flow: what was saved is loaded in between.
+   */
   store<Value>(name: string): OrderedStore<Value>
   drop(drop: Drop): void
   /** Sends the record to the dead-letter topic with this reason. */
@@ -52,5 +56,42 @@ export interface OperatorContext {
 export interface Operator<In extends StreamRecord = StreamRecord, Out extends StreamRecord = StreamRecord> {
   /** Unique in its topology; part of its stores' names. */
   readonly name: string
+  /** Present when the operator changes the key, so that what follows may belong to another partition. */
+  readonly repartition?: Repartition
   connect(context: OperatorContext): OperatorFunction<In, Out>
+}
+
+/**
+ * What an operator that changes the key needs from the topology: either the
+ * next operator runs in the same thread and reads the records directly, or the
+ * records are written to this internal topic and read again by the owner of
+ * their new key. The event time travels with them in both cases.
+ */
+export interface Repartition {
+  /** Of the internal topic, below the topology's own prefix. */
+  readonly topic: string
+}
+
+/** What one input of a join is, and what it must share with the other. */
+export interface JoinInput {
+  readonly as: 'stream' | 'table' | 'global-table'
+  /** True: the same number of partitions and the same key as the other input. A global table is copied whole to each task. */
+  readonly copartitioned: boolean
+}
+
+/**
+ * One step with two inputs. Records arrive one at a time in the task's order;
+ * the order in which the two are declared breaks ties of event time.
+ */
+export interface Join<
+  Left extends StreamRecord = StreamRecord,
+  Right extends StreamRecord = StreamRecord,
+  Out extends StreamRecord = StreamRecord,
+> {
+  /** Unique in its topology; part of its stores' names. */
+  readonly name: string
+  readonly inputs: { readonly left: JoinInput; readonly right: JoinInput }
+  /** Present when the results carry another key than the inputs. */
+  readonly repartition?: Repartition
+  connect(context: OperatorContext): (left: Observable<Left>, right: Observable<Right>) => Observable<Out>
 }

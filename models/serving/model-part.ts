@@ -1,0 +1,279 @@
+import { tap } from 'rxjs'
+import { fieldReader } from '../../processors/feature/input-reader.ts'
+import type { ViewState } from '../../processors/feature/view-state.ts'
+import type { GraphContext, GraphPart, Want } from '../../processors/graph.ts'
+import type { Emit } from '../../processors/outputs.ts'
+import type { TaskRecord } from '../../processors/task-input.ts'
+import type { TimestampMs } from '../../state/contracts/units.ts'
+import type { OrderedStore, StateStore } from '../../state/store/state-store.ts'
+import { ProgressiveEvaluation } from '../evaluation/progressive.ts'
+import type { Learner } from '../learner.ts'
+import type { Model } from '../model.ts'
+import { BaselineState } from './baseline-state.ts'
+import { LearnerStore } from './learner-store.ts'
+import { ModelVector } from './model-vector.ts'
+
+/** Where a model's events go. */
+export interface ModelOutputs {
+  readonly prediction: Emit
+  readonly label: Emit
+  readonly example: Emit
+  readonly snapshot: Emit
+}
+
+export interface ModelPartOptions {
+  readonly model: Model
+  readonly viewStates: ReadonlyMap<string, ViewState>
+  readonly outputs: ModelOutputs
+  /** The task's name and the offsets before the record in hand: a prediction's position. */
+  readonly task: string
+  readonly offsets: readonly number[]
+  /** Told of every prediction as it is made, muted or not: the audit listens here. */
+  readonly onPrediction?: (prediction: Prediction) => void
+}
+
+/** A prediction as its event carries it. */
+export interface Prediction {
+  readonly requestId: string
+  readonly model: string
+  /** Examples learned before it: names exact weights. */
+  readonly modelVersion: number
+  readonly variant: string
+  readonly role: 'champion'
+  readonly propensity: number
+  /** Digest of the columns' names and order. */
+  readonly featureSet: string
+  /** Little-endian doubles in column order; NaN is null. */
+  readonly features: Uint8Array
+  readonly output: number
+  readonly position: { readonly task: string; readonly offsets: readonly number[] }
+  readonly triggerTopic: string
+  readonly triggerPartition: number
+  readonly triggerOffset: number
+  readonly predictedAt: TimestampMs
+}
+
+/** A prediction that waits for its label. */
+interface Pending {
+  readonly features: Uint8Array
+  /** Of the model, then of each baseline. */
+  readonly scores: readonly number[]
+  readonly baselineKeys: readonly (string | number | null)[]
+  readonly predictedAt: TimestampMs
+}
+
+/** Labels and predictions that found no partner, and why. */
+export interface LabelCounts {
+  /** Predictions made. */
+  predictions: number
+  /** Labels joined to their prediction and learned. */
+  joined: number
+  /** Labels whose request id has no prediction waiting. */
+  unmatched: number
+  /** Labels that came after `within`. */
+  late: number
+  /** Label events that carried no label. */
+  empty: number
+  /** Predictions whose label never came within `within`. */
+  missing: number
+}
+
+/**
+ * A model in a task's graph: a prediction for each trigger, and for each
+ * label first the judgement, then the lesson (test, then train).
+ */
+export class ModelPart implements GraphPart {
+  readonly model: Model
+  readonly learner: Learner
+  readonly evaluation: ProgressiveEvaluation
+  readonly vector: ModelVector
+  readonly counts: LabelCounts = { predictions: 0, joined: 0, unmatched: 0, late: 0, empty: 0, missing: 0 }
+  readonly stores: readonly StateStore[]
+  readonly featureSet: string
+
+  readonly #options: ModelPartOptions
+  readonly #weights: LearnerStore
+  readonly #features: Float64Array
+  readonly #featureBytes: Uint8Array
+  readonly #scores: Float64Array
+  readonly #joinOf: (event: object) => unknown
+  #baselines: readonly BaselineState[] = []
+  #pending!: OrderedStore<Pending>
+  #deadlines!: OrderedStore<true>
+  #tally!: OrderedStore<LabelCounts>
+
+  constructor(options: ModelPartOptions) {
+    const { model, viewStates } = options
+    this.#options = options
+    this.model = model
+    this.vector = new ModelVector(model, viewStates)
+    this.learner = model.learner.build(model.columns)
+    this.#weights = new LearnerStore(`${model.name}.weights`, this.learner)
+    const scorers = [model.name, ...model.baselines.map(({ name }) => name)]
+    this.evaluation = new ProgressiveEvaluation(
+      `${model.name}.evaluation`,
+      scorers,
+      model.learner.task === 'classification',
+    )
+    this.stores = [this.#weights, this.evaluation]
+    this.#features = new Float64Array(this.vector.width)
+    this.#featureBytes = new Uint8Array(this.#features.buffer)
+    this.#scores = new Float64Array(scorers.length)
+    this.#joinOf = fieldReader(model.label.join)
+    this.featureSet = model.columns.join(',')
+  }
+
+  /** Examples learned so far: the version of the weights. */
+  get version(): number {
+    return this.#weights.version
+  }
+
+  connect(context: GraphContext): void {
+    const { model } = this
+    const before = model.learner.task === 'classification' ? 0.5 : 0
+    this.#baselines = model.baselines.map(
+      (baseline) => new BaselineState(baseline, context.store(`${model.name}.${baseline.name}`), before),
+    )
+    this.#pending = context.store(`${model.name}.pending`)
+    this.#deadlines = context.store(`${model.name}.deadlines`)
+    this.#tally = context.store(`${model.name}.tally`)
+    context.onStreamTime((streamTimeMs) => this.#expire(streamTimeMs))
+    context.drive(context.source(model.trigger.topic).pipe(tap((record) => this.#predict(record))))
+    context.drive(context.source(model.label.from.topic).pipe(tap((record) => this.#takeLabel(record))))
+  }
+
+  want(record: TaskRecord, want: Want): void {
+    if (record.topic === this.model.trigger.topic) this.vector.want(record.value, want)
+  }
+
+  /** The score of a feature vector under the current weights. Changes nothing. */
+  score(features: Float64Array): number {
+    return this.learner.predict(this.#weights.state, features)
+  }
+
+  /** Counts kept with the state, so that a restart goes on counting. */
+  tally(): LabelCounts {
+    return { ...(this.#tally.get([]) ?? this.counts) }
+  }
+
+  #predict(record: TaskRecord): void {
+    const { model, task, offsets, outputs, onPrediction } = this.#options
+    const { value, timestampMs } = record
+    const features = this.#features
+    this.vector.read(value, timestampMs, features)
+    const output = this.score(features)
+    const scores = [output]
+    const baselineKeys: (string | number | null)[] = []
+    for (const baseline of this.#baselines) {
+      const key = baseline.keyOf(value)
+      baselineKeys.push(key)
+      scores.push(baseline.predict(key))
+    }
+    const join = this.#joinOf(value)
+    const requestId =
+      join === null || join === undefined
+        ? `${record.topic}-${record.partition}-${record.offset}`
+        : String(join)
+    const featureBytes = this.#featureBytes.slice()
+    this.#pending.put([requestId], { features: featureBytes, scores, baselineKeys, predictedAt: timestampMs })
+    this.#deadlines.put([timestampMs + model.label.withinMs, requestId], true)
+    this.#count('predictions')
+    const prediction: Prediction = {
+      requestId,
+      model: model.name,
+      modelVersion: this.#weights.version,
+      variant: 'champion',
+      role: 'champion',
+      propensity: 1,
+      featureSet: this.featureSet,
+      features: featureBytes,
+      output,
+      position: { task, offsets: offsets.slice() },
+      triggerTopic: record.topic,
+      triggerPartition: record.partition,
+      triggerOffset: record.offset,
+      predictedAt: timestampMs,
+    }
+    outputs.prediction(prediction, timestampMs)
+    onPrediction?.(prediction)
+  }
+
+  #takeLabel(record: TaskRecord): void {
+    const { label } = this.model
+    const value = label.value(record.value as never)
+    const requestId = String(this.#joinOf(record.value))
+    const pending = this.#pending.get([requestId])
+    if (value === null || Number.isNaN(Number(value))) this.#count('empty')
+    else if (pending === undefined) this.#count('unmatched')
+    else if (record.timestampMs > pending.predictedAt + label.withinMs) this.#count('late')
+    else {
+      this.#forget(requestId, pending)
+      this.#count('joined')
+      this.#learn(requestId, pending, Number(value), record.timestampMs)
+    }
+  }
+
+  #learn(requestId: string, pending: Pending, label: number, labeledAt: TimestampMs): void {
+    const { model, outputs, task, offsets } = this.#options
+    this.#scores.set(pending.scores)
+    this.evaluation.add(this.#scores, 0, label, labeledAt)
+    this.#featureBytes.set(pending.features)
+    this.#weights.learn(this.#features, label, 1)
+    for (const [index, baseline] of this.#baselines.entries()) {
+      baseline.learn(pending.baselineKeys[index] ?? null, label)
+    }
+    outputs.label({ requestId, model: model.name, value: label, labeledAt }, labeledAt)
+    outputs.example(
+      {
+        requestId,
+        model: model.name,
+        features: pending.features,
+        label,
+        weight: 1,
+        predictedAt: pending.predictedAt,
+        labeledAt,
+      },
+      labeledAt,
+    )
+    const version = this.#weights.version
+    if (version % model.snapshotEvery === 0) {
+      outputs.snapshot(
+        {
+          model: model.name,
+          version,
+          examples: version,
+          format: this.learner.name,
+          state: this.#weights.state.snapshot(),
+          position: { task, offsets: offsets.slice() },
+          at: labeledAt,
+        },
+        labeledAt,
+      )
+    }
+  }
+
+  /** Lets go of predictions whose time for a label is over. */
+  #expire(streamTimeMs: TimestampMs): void {
+    for (const [key] of this.#deadlines.range(undefined, [streamTimeMs])) {
+      const requestId = key[1] as string
+      const pending = this.#pending.get([requestId])
+      this.#deadlines.delete(key)
+      if (pending === undefined || pending.predictedAt + this.model.label.withinMs !== key[0]) continue
+      this.#pending.delete([requestId])
+      this.#count('missing')
+      const { missing, withinMs } = this.model.label
+      if (missing !== undefined) this.#learn(requestId, pending, missing, pending.predictedAt + withinMs)
+    }
+  }
+
+  #forget(requestId: string, pending: Pending): void {
+    this.#pending.delete([requestId])
+    this.#deadlines.delete([pending.predictedAt + this.model.label.withinMs, requestId])
+  }
+
+  #count(name: keyof LabelCounts): void {
+    const counts = this.#tally.get([]) ?? { ...this.counts }
+    counts[name]++
+    this.#tally.put([], counts)
+  }
+}

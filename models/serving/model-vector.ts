@@ -1,0 +1,76 @@
+import { type EntityKeys, entityKeys } from '../../processors/feature/entity-key.ts'
+import { type InputReader, inputReader } from '../../processors/feature/input-reader.ts'
+import type { ViewState } from '../../processors/feature/view-state.ts'
+import type { Want } from '../../processors/graph.ts'
+import type { TimestampMs } from '../../state/contracts/units.ts'
+import type { Model } from '../model.ts'
+
+interface ViewColumns {
+  readonly kind: 'view'
+  readonly at: number
+  readonly state: ViewState
+  readonly keys: EntityKeys
+}
+
+interface RequestColumns {
+  readonly kind: 'request'
+  readonly at: number
+  readonly readers: readonly InputReader[]
+}
+
+/**
+ * Reads a model's feature vector for a trigger event: `[features]` in the
+ * model's column order, NaN for null. The same code answers live, in a
+ * replay and for a training set.
+ */
+export class ModelVector {
+  readonly width: number
+  readonly #columns: readonly (ViewColumns | RequestColumns)[]
+
+  constructor(model: Model, viewStates: ReadonlyMap<string, ViewState>) {
+    let at = 0
+    this.#columns = model.sources.map((source): ViewColumns | RequestColumns => {
+      const start = at
+      if (source.kind === 'request-features') {
+        const readers = Object.values(source.features).map((read) =>
+          inputReader(read as () => number, undefined),
+        )
+        at += readers.length
+        return { kind: 'request', at: start, readers }
+      }
+      const state = viewStates.get(source.name)
+      if (state === undefined)
+        throw new RangeError(
+          `model "${model.name}" reads view "${source.name}", which the topology does not declare`,
+        )
+      at += source.features.size
+      return {
+        kind: 'view',
+        at: start,
+        state,
+        keys: entityKeys(source.entity, source.keys[model.trigger.name]),
+      }
+    })
+    this.width = at
+  }
+
+  /** Writes the vector as of `queryMs` to `into`. Changes nothing. */
+  read(trigger: object, queryMs: TimestampMs, into: Float64Array): void {
+    for (const columns of this.#columns) {
+      if (columns.kind === 'request') {
+        const { at, readers } = columns
+        for (let index = 0; index < readers.length; index++) into[at + index] = readers[index]!(trigger)
+      } else if (columns.keys.many) {
+        columns.state.read(columns.keys.keysOf(trigger), queryMs, into, columns.at)
+      } else {
+        columns.state.readOne(columns.keys.keyOf(trigger), queryMs, into, columns.at)
+      }
+    }
+  }
+
+  want(trigger: object, want: Want): void {
+    for (const columns of this.#columns) {
+      if (columns.kind === 'view') columns.state.wantForRead(columns.keys.keysOf(trigger), want)
+    }
+  }
+}

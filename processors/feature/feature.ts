@@ -1,0 +1,118 @@
+import type { Contract } from '../../state/contracts/contract.ts'
+import type { DurationMs } from '../../state/contracts/units.ts'
+import type { ColumnAggregate } from '../aggregate/aggregate.ts'
+
+/** Names of the fields of an event that hold numbers, or nothing. */
+export type NumericField<Value> = {
+  [Name in keyof Value & string]: NonNullable<Value[Name]> extends number | bigint | boolean ? Name : never
+}[keyof Value & string]
+
+/** What a windowed feature takes from an event: a field, or a function of it. null, NaN and infinities are left out. */
+export type FeatureInput<Value> =
+  | NumericField<Value>
+  | ((event: Value) => number | boolean | null | undefined)
+
+/** The window of a feature: events with `floor(q - over, hop) <= eventTime < q`. */
+export interface FeatureWindow<Value> {
+  /** Length of the window; `forever` for all time. */
+  readonly over: DurationMs
+  /**
+   * Step of the window's start, part of the feature's identity: a coarser hop
+   * keeps fewer tiles. 0 is the exact window, which keeps every event of it.
+   * Default: a sixtieth of the window, and at least a second.
+   */
+  readonly hop?: DurationMs
+  /** Only events for which this holds. */
+  readonly where?: (event: Value) => boolean
+  /** The value of an empty window; null unless declared (a count's is 0). */
+  readonly default?: number
+}
+
+/** As a window's length: every event ever seen before the query. */
+export const forever: DurationMs = Number.POSITIVE_INFINITY
+
+export interface WindowedFeature {
+  readonly kind: 'windowed'
+  readonly source: Contract
+  readonly aggregate: ColumnAggregate
+  /** Absent: the event itself counts. */
+  readonly input?: FeatureInput<never>
+  readonly where?: (event: never) => boolean
+  readonly overMs: DurationMs
+  readonly hopMs: DurationMs
+  readonly default: number
+}
+
+/** The latest value at or before the query and not older than the ttl. */
+export interface LookupFeature {
+  readonly kind: 'lookup'
+  readonly source: Contract
+  readonly input: FeatureInput<never>
+  readonly ttlMs: DurationMs
+  readonly default: number
+}
+
+/** A function of other features of the same view; null inputs come as NaN, a result that is not finite is null. */
+export interface DerivedFeature {
+  readonly kind: 'derived'
+  readonly of: readonly string[]
+  readonly compute: (...values: number[]) => number
+}
+
+export type Feature = WindowedFeature | LookupFeature | DerivedFeature
+
+/** A feature that folds `aggregate` over a window of events of one source. */
+export function windowed<Value>(
+  aggregate: ColumnAggregate,
+  source: Contract<Value>,
+  input: FeatureInput<Value> | undefined,
+  window: FeatureWindow<Value>,
+): WindowedFeature {
+  const { over } = window
+  if (!(over > 0)) throw new RangeError(`a window's length must be positive, got ${over}`)
+  const hopMs = over === forever ? forever : (window.hop ?? Math.max(1000, Math.floor(over / 60)))
+  if (hopMs < 0 || (hopMs > over && over !== forever)) {
+    throw new RangeError(`a window's hop must be between 0 and its length ${over}, got ${hopMs}`)
+  }
+  if (typeof input === 'string' && !source.fieldNames.includes(input)) {
+    throw new RangeError(
+      `event "${source.name}" has no field "${input}"; it has ${source.fieldNames.join(', ')}`,
+    )
+  }
+  const countsNothingAsZero = aggregate.name === 'count' ? 0 : Number.NaN
+  return {
+    kind: 'windowed',
+    source: source as Contract,
+    aggregate,
+    ...(input === undefined ? {} : { input: input as FeatureInput<never> }),
+    ...(window.where === undefined ? {} : { where: window.where as (event: never) => boolean }),
+    overMs: over,
+    hopMs,
+    default: window.default ?? countsNothingAsZero,
+  }
+}
+
+/** The latest value of `input` at or before the query; ties go to the later position. Older than `ttl` is null. */
+export function latest<Value>(
+  source: Contract<Value>,
+  input: FeatureInput<Value>,
+  options: { readonly ttl?: DurationMs; readonly default?: number } = {},
+): LookupFeature {
+  const ttlMs = options.ttl ?? forever
+  if (!(ttlMs > 0)) throw new RangeError(`a ttl must be positive, got ${ttlMs}`)
+  return {
+    kind: 'lookup',
+    source: source as Contract,
+    input: input as FeatureInput<never>,
+    ttlMs,
+    default: options.default ?? Number.NaN,
+  }
+}
+
+/** A feature of other features of the same view: `derived(['clicks', 'views'], (clicks, views) => clicks / views)`. */
+export function derived<const Names extends readonly string[]>(
+  of: Names,
+  compute: (...values: { [Index in keyof Names]: number }) => number,
+): DerivedFeature {
+  return { kind: 'derived', of, compute: compute as (...values: number[]) => number }
+}

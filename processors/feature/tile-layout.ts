@@ -1,0 +1,126 @@
+import type { DurationMs } from '../../state/contracts/units.ts'
+import type { TileLayout } from '../../state/store/tile-store.ts'
+import type { ColumnAggregate, ColumnFold } from '../aggregate/aggregate.ts'
+import type { FeatureInput, WindowedFeature } from './feature.ts'
+import { type InputReader, inputReader } from './input-reader.ts'
+
+/** One fold of a row: which input it takes and where its columns stand. */
+interface BoundFold {
+  readonly fold: ColumnFold
+  /** Index of the raw input, or -1 for "the event itself", the constant 1. */
+  readonly input: number
+  readonly at: number
+}
+
+/** A windowed feature, bound to the columns of its group's rows. */
+export interface BoundWindowed {
+  readonly name: string
+  readonly aggregate: ColumnAggregate
+  /** Where each of the aggregate's folds has its columns. */
+  readonly at: readonly number[]
+  readonly overMs: DurationMs
+  readonly default: number
+}
+
+export interface CompiledTiles {
+  readonly layout: TileLayout
+  readonly readers: readonly InputReader[]
+  readonly features: readonly BoundWindowed[]
+}
+
+interface InputSlot {
+  readonly input: FeatureInput<never> | undefined
+  readonly where: ((event: never) => boolean) | undefined
+}
+
+/**
+ * Lays the features of one source and hop out as columns of one tile row.
+ * Folds with the same id over the same input share their columns.
+ */
+export function compileTiles(
+  features: readonly (readonly [name: string, feature: WindowedFeature])[],
+  disorderMs: DurationMs,
+): CompiledTiles {
+  const inputs: InputSlot[] = []
+  const folds: BoundFold[] = []
+  let width = 0
+
+  const inputIndex = ({ input, where }: WindowedFeature): number => {
+    if (input === undefined && where === undefined) return -1
+    const found = inputs.findIndex((slot) => slot.input === input && slot.where === where)
+    return found >= 0 ? found : inputs.push({ input, where }) - 1
+  }
+  const columnsOf = (fold: ColumnFold, input: number): number => {
+    const found = folds.find((bound) => bound.fold.id === fold.id && bound.input === input)
+    if (found) return found.at
+    const at = width
+    folds.push({ fold, input, at })
+    width += fold.width
+    return at
+  }
+
+  const bound = features.map(([name, feature]): BoundWindowed => {
+    const input = inputIndex(feature)
+    const at = feature.aggregate.folds.map((fold) => columnsOf(fold, input))
+    return { name, aggregate: feature.aggregate, at, overMs: feature.overMs, default: feature.default }
+  })
+
+  return {
+    layout: tileLayout(
+      features.map(([, feature]) => feature),
+      folds,
+      inputs.length,
+      width,
+      disorderMs,
+    ),
+    readers: inputs.map(({ input, where }) => inputReader(input, where)),
+    features: bound,
+  }
+}
+
+function tileLayout(
+  features: readonly WindowedFeature[],
+  folds: readonly BoundFold[],
+  inputs: number,
+  width: number,
+  disorderMs: DurationMs,
+): TileLayout {
+  return {
+    hopMs: features[0]?.hopMs ?? 0,
+    retentionMs: Math.max(...features.map(({ overMs }) => overMs)),
+    disorderMs,
+    keepsLatest: false,
+    inputs,
+    width,
+    init(cells, at) {
+      for (const bound of folds) bound.fold.init(cells, at + bound.at)
+    },
+    add(cells, at, values, valuesAt, atMs) {
+      for (const bound of folds) {
+        const value = bound.input < 0 ? 1 : values[valuesAt + bound.input]!
+        // NaN is null.
+        if (!Number.isNaN(value)) bound.fold.add(cells, at + bound.at, value, atMs)
+      }
+    },
+    mergeRows(into, at, rows, from, stride, count) {
+      for (const bound of folds) {
+        bound.fold.mergeRows(into, at + bound.at, rows, from + bound.at, stride, count)
+      }
+    },
+  }
+}
+
+/** Rows that lookups need: none; the raw events answer. */
+export function lookupLayout(inputs: number, ttlMs: DurationMs, disorderMs: DurationMs): TileLayout {
+  return {
+    hopMs: 0,
+    retentionMs: ttlMs,
+    disorderMs,
+    keepsLatest: true,
+    inputs,
+    width: 0,
+    init: () => {},
+    add: () => {},
+    mergeRows: () => {},
+  }
+}

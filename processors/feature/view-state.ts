@@ -1,0 +1,275 @@
+import type { TimestampMs } from '../../state/contracts/units.ts'
+import { type PackedKey, TileStore } from '../../state/store/tile-store.ts'
+import { type EntityKeys, entityKeys } from './entity-key.ts'
+import type { DerivedFeature, LookupFeature, WindowedFeature } from './feature.ts'
+import type { FeatureView } from './feature-view.ts'
+import { type InputReader, inputReader } from './input-reader.ts'
+import { type BoundWindowed, compileTiles, lookupLayout } from './tile-layout.ts'
+
+/** The windowed features of one source and hop, over one store. */
+interface WindowGroup {
+  readonly kind: 'windows'
+  readonly topic: string
+  readonly keys: EntityKeys
+  readonly store: TileStore
+  readonly readers: readonly InputReader[]
+  readonly values: Float64Array
+  /** Features by window, so that each window is merged once: [length, features and their places in the vector]. */
+  readonly windows: readonly { readonly overMs: number; readonly features: readonly PlacedWindowed[] }[]
+  readonly row: Float64Array
+}
+
+interface PlacedWindowed extends BoundWindowed {
+  readonly place: number
+}
+
+interface LookupGroup {
+  readonly kind: 'lookups'
+  readonly topic: string
+  readonly keys: EntityKeys
+  readonly store: TileStore
+  readonly readers: readonly InputReader[]
+  readonly values: Float64Array
+  readonly features: readonly {
+    readonly place: number
+    readonly input: number
+    readonly ttlMs: number
+    readonly default: number
+  }[]
+}
+
+type Group = WindowGroup | LookupGroup
+
+/**
+ * The state of one feature view in one task: folds events in, and reads a
+ * feature vector as of a query time. The one implementation of a feature for
+ * the live read, the training set, the backfill and the audit.
+ */
+export class ViewState {
+  readonly view: FeatureView
+  /** In the order in which `read` writes the values. */
+  readonly featureNames: readonly string[]
+  readonly stores: readonly TileStore[]
+
+  readonly #groups: readonly Group[]
+  readonly #groupsByTopic = new Map<string, Group[]>()
+  readonly #derived: readonly {
+    readonly place: number
+    readonly of: readonly number[]
+    readonly feature: DerivedFeature
+  }[]
+  readonly #many: boolean
+  readonly #sum: Float64Array
+  readonly #seen: Float64Array
+  readonly #one: Float64Array
+
+  constructor(view: FeatureView) {
+    this.view = view
+    this.featureNames = [...view.features.keys()]
+    this.#groups = compileGroups(view, this.featureNames)
+    this.stores = this.#groups.map(({ store }) => store)
+    for (const group of this.#groups) {
+      const groups = this.#groupsByTopic.get(group.topic)
+      if (groups) groups.push(group)
+      else this.#groupsByTopic.set(group.topic, [group])
+    }
+    this.#derived = [...view.features].flatMap(([name, feature]) =>
+      feature.kind === 'derived'
+        ? [
+            {
+              place: this.featureNames.indexOf(name),
+              of: feature.of.map((of) => this.featureNames.indexOf(of)),
+              feature,
+            },
+          ]
+        : [],
+    )
+    this.#many = view.entity.some(({ many }) => many)
+    const count = this.featureNames.length
+    this.#sum = new Float64Array(count)
+    this.#seen = new Float64Array(count)
+    this.#one = new Float64Array(count)
+  }
+
+  /** Folds an event of one of the view's sources. A null key matches nothing. */
+  update(topic: string, atMs: TimestampMs, event: object): void {
+    const groups = this.#groupsByTopic.get(topic)
+    if (groups === undefined) return
+    for (const group of groups) {
+      const { readers, values, store, keys } = group
+      for (let index = 0; index < readers.length; index++) values[index] = readers[index]!(event)
+      if (keys.many) {
+        for (const key of keys.keysOf(event)) store.add(store.slotOf(key), atMs, values)
+      } else {
+        const key = keys.keyOf(event)
+        if (key !== null) store.add(store.slotOf(key), atMs, values)
+      }
+    }
+  }
+
+  /** Collects the keys that `update` will need and the memory lacks, by store. */
+  wantForUpdate(topic: string, event: object, want: (store: TileStore, key: PackedKey) => void): void {
+    for (const group of this.#groupsByTopic.get(topic) ?? []) {
+      for (const key of group.keys.keysOf(event)) if (group.store.isMissing(key)) want(group.store, key)
+    }
+  }
+
+  /** The same for a read. */
+  wantForRead(keys: readonly PackedKey[], want: (store: TileStore, key: PackedKey) => void): void {
+    for (const { store } of this.#groups) {
+      for (const key of keys) if (store.isMissing(key)) want(store, key)
+    }
+  }
+
+  /**
+   * Writes the features of an entity as of `queryMs` to `into[at …]`, NaN for
+   * null. Of several keys, each feature is the mean of its values that are
+   * not null. Changes nothing.
+   */
+  read(keys: readonly PackedKey[], queryMs: TimestampMs, into: Float64Array, at: number): void {
+    if (!this.#many || keys.length === 1) {
+      this.readOne(keys[0] ?? null, queryMs, into, at)
+      return
+    }
+    const count = this.featureNames.length
+    this.#sum.fill(0)
+    this.#seen.fill(0)
+    for (const key of keys) {
+      this.readOne(key, queryMs, this.#one, 0)
+      for (let index = 0; index < count; index++) {
+        const value = this.#one[index]!
+        if (!Number.isNaN(value)) {
+          this.#sum[index] = this.#sum[index]! + value
+          this.#seen[index] = this.#seen[index]! + 1
+        }
+      }
+    }
+    for (let index = 0; index < count; index++) into[at + index] = this.#sum[index]! / this.#seen[index]!
+  }
+
+  /** `read` for one key; null, or a key never seen, gives the defaults. */
+  readOne(key: PackedKey | null, queryMs: TimestampMs, into: Float64Array, at: number): void {
+    for (const group of this.#groups) {
+      const slot = key === null ? -1 : group.store.find(key)
+      if (group.kind === 'windows') readWindows(group, slot, queryMs, into, at)
+      else readLookups(group, slot, queryMs, into, at)
+    }
+    for (const { place, of, feature } of this.#derived) {
+      const value = feature.compute(...of.map((index) => into[at + index]!))
+      into[at + place] = value - value === 0 ? value : Number.NaN
+    }
+  }
+}
+
+function readWindows(
+  group: WindowGroup,
+  slot: number,
+  queryMs: TimestampMs,
+  into: Float64Array,
+  at: number,
+): void {
+  const { store, row } = group
+  for (const { overMs, features } of group.windows) {
+    const merged = store.readWindow(slot, queryMs, overMs, row, 0)
+    for (const feature of features) {
+      const value = merged === 0 ? Number.NaN : feature.aggregate.finish(row, feature.at, queryMs)
+      into[at + feature.place] = value - value === 0 ? value : feature.default
+    }
+  }
+}
+
+function readLookups(
+  group: LookupGroup,
+  slot: number,
+  queryMs: TimestampMs,
+  into: Float64Array,
+  at: number,
+): void {
+  for (const feature of group.features) {
+    const cell = group.store.readLatest(slot, queryMs, feature.ttlMs)
+    const value = cell < 0 ? Number.NaN : group.store.cells[cell + 1 + feature.input]!
+    into[at + feature.place] = Number.isNaN(value) ? feature.default : value
+  }
+}
+
+function compileGroups(view: FeatureView, featureNames: readonly string[]): Group[] {
+  const windows = new Map<string, [string, WindowedFeature][]>()
+  const lookups = new Map<string, [string, LookupFeature][]>()
+  for (const [name, feature] of view.features) {
+    if (feature.kind === 'derived') continue
+    const id =
+      feature.kind === 'windowed'
+        ? `${feature.source.name}.${feature.hopMs === Infinity ? 'forever' : feature.hopMs}`
+        : `${feature.source.name}.latest`
+    if (feature.kind === 'windowed') {
+      windows.set(id, [...(windows.get(id) ?? []), [name, feature]])
+    } else {
+      lookups.set(id, [...(lookups.get(id) ?? []), [name, feature]])
+    }
+  }
+  const place = (name: string) => featureNames.indexOf(name)
+  const storeOf = (id: string, layout: TileStore['layout']) =>
+    new TileStore({
+      name: `${view.name}.v${view.version}.${id}`,
+      layout,
+      keyParts: view.entity.length,
+      ...(view.maxKeys === undefined ? {} : { maxKeys: view.maxKeys }),
+    })
+  return [
+    ...[...windows].map(([id, features]) => windowGroup(view, id, features, place, storeOf)),
+    ...[...lookups].map(([id, features]) => lookupGroup(view, id, features, place, storeOf)),
+  ]
+}
+
+function windowGroup(
+  view: FeatureView,
+  id: string,
+  features: readonly [string, WindowedFeature][],
+  place: (name: string) => number,
+  storeOf: (id: string, layout: TileStore['layout']) => TileStore,
+): WindowGroup {
+  const { layout, readers, features: bound } = compileTiles(features, view.disorderMs)
+  const source = features[0]![1].source
+  const lengths = [...new Set(bound.map(({ overMs }) => overMs))]
+  return {
+    kind: 'windows',
+    topic: source.topic,
+    keys: entityKeys(view.entity, view.keys[source.name]),
+    store: storeOf(id, layout),
+    readers,
+    values: new Float64Array(readers.length),
+    windows: lengths.map((overMs) => ({
+      overMs,
+      features: bound
+        .filter((feature) => feature.overMs === overMs)
+        .map((feature) => ({ ...feature, place: place(feature.name) })),
+    })),
+    row: new Float64Array(layout.width),
+  }
+}
+
+function lookupGroup(
+  view: FeatureView,
+  id: string,
+  features: readonly [string, LookupFeature][],
+  place: (name: string) => number,
+  storeOf: (id: string, layout: TileStore['layout']) => TileStore,
+): LookupGroup {
+  const source = features[0]![1].source
+  const inputs = [...new Set(features.map(([, { input }]) => input))]
+  const ttlMs = Math.max(...features.map(([, feature]) => feature.ttlMs))
+  return {
+    kind: 'lookups',
+    topic: source.topic,
+    keys: entityKeys(view.entity, view.keys[source.name]),
+    store: storeOf(id, lookupLayout(inputs.length, ttlMs, view.disorderMs)),
+    readers: inputs.map((input) => inputReader(input, undefined)),
+    values: new Float64Array(inputs.length),
+    features: features.map(([name, feature]) => ({
+      place: place(name),
+      input: inputs.indexOf(feature.input),
+      ttlMs: feature.ttlMs,
+      default: feature.default,
+    })),
+  }
+}

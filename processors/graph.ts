@@ -1,0 +1,143 @@
+import { type Observable, Subject } from 'rxjs'
+import { EngineError } from '../state/contracts/engine-error.ts'
+import type { TimestampMs } from '../state/contracts/units.ts'
+import type { Database } from '../state/store/database.ts'
+import { orderedStore } from '../state/store/ordered-store.ts'
+import type { OrderedStore, StateStore } from '../state/store/state-store.ts'
+import type { PackedKey, TileStore } from '../state/store/tile-store.ts'
+import { DropCounter } from './drop-counter.ts'
+import type { Drop, OperatorContext, StreamRecord } from './operator.ts'
+import type { TaskGraph } from './task.ts'
+import { type RefusedRecord, TaskRecord } from './task-input.ts'
+
+/** Names a key that a store has to load before the batch runs. */
+export type Want = (store: TileStore, key: PackedKey) => void
+
+/** What a part of a graph is connected with. */
+export interface GraphContext extends OperatorContext {
+  /** The records of a topic that this task reads. */
+  source(topic: string): Observable<TaskRecord>
+  /** Subscribes to the end of a stream. An error in it ends the task, with the record that met it. */
+  drive(stream: Observable<unknown>): void
+}
+
+/** A feature view, a model or a stream of operators: connected once, driven by the task. */
+export interface GraphPart {
+  /** Stores beside those it asks the context for. */
+  readonly stores: readonly StateStore[]
+  connect(context: GraphContext): void
+  /** Says which keys a record will need; only asked for stores that are not resident as a whole. */
+  want?(record: TaskRecord, want: Want): void
+}
+
+/** Where a graph's refused records go. */
+export type DeadLetter = (record: StreamRecord, reason: string) => void
+
+/**
+ * The RxJS graph of one task: a subject per input topic, and the parts that
+ * are subscribed to them, in order. A record passes through every subscriber
+ * before the next one is taken.
+ */
+export class Graph implements TaskGraph {
+  readonly drops = new DropCounter()
+  readonly #sources = new Map<string, Subject<TaskRecord>>()
+  readonly #named = new Map<string, OrderedStore<unknown>>()
+  readonly #parts: readonly GraphPart[]
+  readonly #timeCallbacks: ((streamTimeMs: TimestampMs) => void)[] = []
+  readonly #stores: StateStore[]
+  readonly #tileStores: TileStore[]
+  #streamTimeMs: TimestampMs = Number.NEGATIVE_INFINITY
+  #failure: unknown
+
+  constructor(parts: readonly GraphPart[], deadLetter: DeadLetter) {
+    this.#parts = parts
+    const context = this.#context(deadLetter)
+    for (const part of parts) part.connect(context)
+    this.#stores = [...parts.flatMap(({ stores }) => stores), ...this.#named.values()]
+    this.#tileStores = this.#stores.filter((store): store is TileStore => 'prefetch' in store)
+    const names = this.#stores.map(({ name }) => name)
+    const twice = names.find((name, index) => names.indexOf(name) !== index)
+    if (twice !== undefined)
+      throw new RangeError(`two stores are named "${twice}"; operators need names of their own`)
+  }
+
+  get stores(): readonly StateStore[] {
+    return this.#stores
+  }
+
+  get streamTimeMs(): TimestampMs {
+    return this.#streamTimeMs
+  }
+
+  /** One asynchronous read per store for all keys of the batch that are not in memory. */
+  async prefetch(records: readonly (TaskRecord | RefusedRecord)[], database: Database): Promise<void> {
+    if (this.#tileStores.every(({ isComplete }) => isComplete)) return
+    const wanted = new Map<TileStore, Set<PackedKey>>()
+    const want: Want = (store, key) => {
+      const keys = wanted.get(store)
+      if (keys) keys.add(key)
+      else wanted.set(store, new Set([key]))
+    }
+    for (const record of records) {
+      if (!(record instanceof TaskRecord)) continue
+      for (const part of this.#parts) part.want?.(record, want)
+    }
+    await Promise.all([...wanted].map(([store, keys]) => store.prefetch(database, [...keys])))
+  }
+
+  process(record: TaskRecord): void {
+    const movesTime = record.timestampMs > this.#streamTimeMs
+    if (movesTime) this.#streamTimeMs = record.timestampMs
+    this.#sources.get(record.topic)?.next(record)
+    if (movesTime) for (const callback of this.#timeCallbacks) callback(record.timestampMs)
+    if (this.#failure !== undefined) {
+      const { topic, partition, offset } = record
+      throw new EngineError(
+        'record-failed',
+        { topic, partition, offset, reason: String(this.#failure) },
+        { cause: this.#failure },
+      )
+    }
+  }
+
+  evict(): void {
+    for (const store of this.#tileStores) store.evict()
+  }
+
+  #context(deadLetter: DeadLetter): GraphContext {
+    const graph = this
+    return {
+      get streamTimeMs() {
+        return graph.#streamTimeMs
+      },
+      store<Value>(name: string) {
+        const known = graph.#named.get(name)
+        if (known) return known as OrderedStore<Value>
+        const store = orderedStore<Value>(name)
+        graph.#named.set(name, store as OrderedStore<unknown>)
+        return store
+      },
+      drop(drop: Drop) {
+        graph.drops.count(drop)
+      },
+      deadLetter,
+      onStreamTime(callback) {
+        graph.#timeCallbacks.push(callback)
+      },
+      drive(stream) {
+        stream.subscribe({
+          error(error) {
+            graph.#failure ??= error
+          },
+        })
+      },
+      source(topic) {
+        const known = graph.#sources.get(topic)
+        if (known) return known
+        const subject = new Subject<TaskRecord>()
+        graph.#sources.set(topic, subject)
+        return subject
+      },
+    }
+  }
+}

@@ -1,0 +1,43 @@
+import { ByteWriter } from '../state/contracts/byte-writer.ts'
+import type { BoundContract } from '../state/contracts/codec.ts'
+import type { TimestampMs } from '../state/contracts/units.ts'
+import { partitionOf } from '../state/log/partitioner.ts'
+import type { RecordSink } from '../state/log/record-sink.ts'
+
+/** Writes events of one contract to its topic. */
+export type Emit = (event: object, atMs: TimestampMs) => void
+
+/**
+ * Encodes events into a commit's sink, each at the partition of its key.
+ * While a replay re-makes what is on the log already it is `muted`: the
+ * events are encoded and thrown away.
+ */
+export class Outputs {
+  muted = false
+  /** Events emitted since the start, muted ones included. */
+  count = 0
+  readonly #sink: RecordSink
+  readonly #key = new ByteWriter(256)
+
+  constructor(sink: RecordSink) {
+    this.#sink = sink
+  }
+
+  emitter(bound: BoundContract<object>, partitions: number): Emit {
+    const { topic } = bound.contract
+    const sink = this.#sink
+    const key = this.#key
+    return (event, atMs) => {
+      this.count++
+      if (this.muted) return
+      key.reset()
+      bound.writeKey(event, key)
+      const partition = key.length === 0 ? 0 : partitionOf(key.bytes, 0, key.length, partitions)
+      const out = sink.begin(topic, partition, atMs)
+      out.raw(key.bytes, 0, key.length)
+      sink.beginValue()
+      bound.writeValue(event, out)
+      sink.end()
+    }
+  }
+}

@@ -1,0 +1,22 @@
+import { map as each } from 'rxjs'
+import type { Operator, StreamRecord } from '../operator.ts'
+import { deriveRecord } from './derive-record.ts'
+
+/**
+ * Gives each record another key. The record may then belong to another
+ * partition: see `Repartition` for what the topology makes of it. A null key
+ * is kept, and matches nothing further on.
+ */
+export function rekey<In extends StreamRecord, Key>(
+  name: string,
+  key: (record: In) => Key,
+): Operator<In, StreamRecord<Key, In['value']>> {
+  return {
+    name,
+    repartition: { topic: `${name}-repartition` },
+    connect: () =>
+      each((record) =>
+        deriveRecord(record, key(record), record.value as In['value'], record.timestampMs, record.headers),
+      ),
+  }
+}

@@ -1,0 +1,316 @@
+import { collectCheckpoint, readCheckpoint } from '../state/commit/checkpoint.ts'
+import type { CommitStep, TaskPosition } from '../state/commit/commit-protocol.ts'
+import type { TimestampMs } from '../state/contracts/units.ts'
+import type { CommitTicket, Log, LogWriter } from '../state/log/log.ts'
+import type { Database } from '../state/store/database.ts'
+import type { StateStore } from '../state/store/state-store.ts'
+import type { Emit, Outputs } from './outputs.ts'
+import { type RefusedRecord, type TaskInput, TaskRecord } from './task-input.ts'
+
+/** What a task drives: the graph of one topology, or a part of it. */
+export interface TaskGraph {
+  readonly stores: readonly StateStore[]
+  /** Loads what the batch needs and the memory lacks; absent keys are few or none when everything is resident. */
+  prefetch(records: readonly (TaskRecord | RefusedRecord)[], database: Database): Promise<void>
+  /** Pushes one record through, synchronously. */
+  process(record: TaskRecord): void
+  /** Greatest event time processed. */
+  readonly streamTimeMs: TimestampMs
+  /** Lets stores shrink to their bounds; between batches, once a checkpoint holds everything. */
+  evict(): void
+}
+
+/** A batch's own record on the log: what it consumed. */
+export interface CommitEvent {
+  readonly task: string
+  readonly sequence: number
+  readonly offsets: readonly number[]
+  readonly count: number
+  readonly at: TimestampMs
+}
+
+export interface TaskSpec {
+  readonly id: string
+  /** In rank order; their order is the order of a position's offsets. */
+  readonly inputs: readonly TaskInput[]
+  /** One place for each input; the task keeps there where the record in hand stands, for predictions to carry. */
+  readonly offsets: number[]
+  readonly graph: TaskGraph
+  readonly log: Log
+  readonly writer: LogWriter
+  readonly database: Database
+  readonly outputs: Outputs
+  readonly emitCommit: Emit
+  readonly emitDeadLetter: (refused: RefusedRecord) => void
+  readonly options?: TaskOptions
+  /** Called on both sides of each step of the commit; for metrics and for crash tests. */
+  readonly onStep?: (step: CommitStep, sequence: number) => void
+}
+
+export interface TaskOptions {
+  /** Most records in one batch. */
+  readonly batchRecords?: number
+  /** A checkpoint is due after this many events; the gap is what a restart processes again. */
+  readonly checkpointEvents?: number
+  /** Also due when this much state has changed. */
+  readonly checkpointBytes?: number
+  /** Commits that may wait for the disk before processing waits too. */
+  readonly maxUnsyncedCommits?: number
+}
+
+const defaults: Required<TaskOptions> = {
+  batchRecords: 1000,
+  checkpointEvents: 100_000,
+  checkpointBytes: 256 << 20,
+  maxUnsyncedCommits: 16,
+}
+
+/**
+ * One unit of work: the partitions it owns, their state and their outputs,
+ * moved together. The live runner, the replay, the backfill, the audit and
+ * the test kit all call `step` or `follow`; there is no second way to process
+ * a record.
+ */
+export class Task {
+  readonly id: string
+  readonly inputs: readonly TaskInput[]
+  /** Records processed since the start, refused ones included. */
+  processed = 0
+  refused = 0
+  /** Where the record that is being processed stands: the offsets before it. */
+  readonly offsets: number[]
+
+  readonly #spec: TaskSpec
+  readonly #options: Required<TaskOptions>
+  #sequence = 0
+  #sinceCheckpoint = 0
+  #unsynced: Promise<void>[] = []
+  #checkpoint: Promise<void> = Promise.resolve()
+  #checkpointing = false
+  #failure: unknown
+
+  constructor(spec: TaskSpec) {
+    this.#spec = spec
+    this.id = spec.id
+    this.inputs = spec.inputs
+    this.#options = { ...defaults, ...spec.options }
+    this.offsets = spec.offsets
+  }
+
+  get position(): TaskPosition {
+    return { sequence: this.#sequence, offsets: [...this.offsets] }
+  }
+
+  /** Loads the state of the last checkpoint and goes to where it stands. Returns that position. */
+  async open(): Promise<TaskPosition> {
+    const { database, graph } = this.#spec
+    const position = (await readCheckpoint(database, this.id)) ?? {
+      sequence: 0,
+      offsets: this.inputs.map(() => 0),
+    }
+    for (const store of graph.stores) await store.restore(database)
+    this.#sequence = position.sequence
+    for (const [index, input] of this.inputs.entries()) {
+      this.offsets[index] = position.offsets[index] ?? 0
+      input.seek(this.offsets[index]!)
+    }
+    return position
+  }
+
+  /**
+   * Processes and commits one batch of what is there. Resolves to the ticket
+   * of the commit, or undefined when there was nothing to do. Does not wait
+   * for the disk, except when too many commits wait for it already.
+   */
+  async step(): Promise<CommitTicket | undefined> {
+    this.#throwFailure()
+    await Promise.all(this.inputs.map((input) => input.fill(this.#options.batchRecords)))
+    const batch = this.#choose(this.#options.batchRecords)
+    if (batch.length === 0) return undefined
+    await this.#process(batch)
+    this.#spec.onStep?.('processed', this.#sequence)
+    return await this.#commit(batch.length)
+  }
+
+  /**
+   * Processes the batch that a commit on the log consumed: the same records
+   * in the same interleaving, and emits nothing, since its outputs are on the
+   * log. This is what recovery, rebuild and audit are made of.
+   */
+  async follow(commit: CommitEvent): Promise<void> {
+    const { outputs } = this.#spec
+    outputs.muted = true
+    try {
+      const batch: (TaskRecord | RefusedRecord)[] = []
+      const heads = this.inputs.map((input, index) => ({ input, end: commit.offsets[index]! }))
+      for (;;) {
+        for (const { input, end } of heads) {
+          if (input.position < end) await input.fill(this.#options.batchRecords)
+        }
+        const taken = this.#take(
+          heads.flatMap(({ input, end }) => (input.position < end && input.head ? [{ input, end }] : [])),
+        )
+        if (taken.length === 0) break
+        batch.push(...taken)
+      }
+      for (const [index, { input }] of heads.entries()) {
+        if (input.position !== commit.offsets[index]) input.seek(commit.offsets[index]!)
+      }
+      await this.#process(batch)
+      this.#sequence = commit.sequence + 1
+      for (const [index, offset] of commit.offsets.entries()) this.offsets[index] = offset
+      this.#sinceCheckpoint += batch.length
+    } finally {
+      outputs.muted = false
+    }
+  }
+
+  /** Writes a checkpoint if one is due and none is on its way. `durable` is that of the last commit. */
+  checkpointIfDue(durable: Promise<void>): void {
+    const { checkpointEvents, checkpointBytes } = this.#options
+    if (this.#checkpointing) return
+    const dirtyBytes = this.#spec.graph.stores.reduce((sum, store) => sum + store.dirtyBytes, 0)
+    if (this.#sinceCheckpoint >= checkpointEvents || dirtyBytes >= checkpointBytes) {
+      void this.#startCheckpoint(durable)
+    }
+  }
+
+  /** Waits for every commit to be durable and for a last checkpoint that holds everything. */
+  async close(): Promise<void> {
+    await this.flush()
+    await this.checkpoint()
+  }
+
+  /** Writes a checkpoint of what is processed now. */
+  async checkpoint(): Promise<void> {
+    await this.#checkpoint
+    if (this.#sinceCheckpoint > 0) await this.#startCheckpoint(this.flush())
+    this.#throwFailure()
+  }
+
+  /** Resolves when every commit so far is durable. */
+  async flush(): Promise<void> {
+    await Promise.all(this.#unsynced)
+    this.#throwFailure()
+  }
+
+  async #process(batch: readonly (TaskRecord | RefusedRecord)[]): Promise<void> {
+    const { graph, database, emitDeadLetter } = this.#spec
+    await graph.prefetch(batch, database)
+    for (const record of batch) {
+      const { index } = record.input
+      this.offsets[index] = record.offset
+      if (record instanceof TaskRecord) {
+        graph.process(record)
+      } else {
+        this.refused++
+        emitDeadLetter(record)
+      }
+      this.offsets[index] = record.offset + 1
+      this.processed++
+    }
+    for (const [index, input] of this.inputs.entries()) this.offsets[index] = input.position
+  }
+
+  async #commit(count: number): Promise<CommitTicket> {
+    const { writer, emitCommit, graph, onStep } = this.#spec
+    emitCommit(
+      {
+        task: this.id,
+        sequence: this.#sequence,
+        offsets: [...this.offsets],
+        count,
+        at: Math.max(0, graph.streamTimeMs),
+      } satisfies CommitEvent,
+      Math.max(0, graph.streamTimeMs),
+    )
+    const ticket = await writer.commit(
+      this.inputs.map(({ topic, partition, position }) => ({ topic, partition, offset: BigInt(position) })),
+    )
+    const sequence = this.#sequence++
+    onStep?.('appended', sequence)
+    this.#sinceCheckpoint += count
+    this.#trackDurable(ticket.durable, sequence)
+    if (this.#unsynced.length > this.#options.maxUnsyncedCommits) await this.#unsynced[0]
+    this.checkpointIfDue(ticket.durable)
+    return ticket
+  }
+
+  #trackDurable(durable: Promise<void>, sequence: number): void {
+    const tracked = durable
+      .then(
+        () => this.#spec.onStep?.('durable', sequence),
+        (error) => {
+          this.#failure ??= error
+        },
+      )
+      .finally(() => {
+        this.#unsynced = this.#unsynced.filter((other) => other !== tracked)
+      })
+    this.#unsynced.push(tracked)
+  }
+
+  #startCheckpoint(durable: Promise<void>): Promise<void> {
+    const { graph, database, onStep } = this.#spec
+    this.#checkpointing = true
+    const sequence = this.#sequence
+    const writes = collectCheckpoint(this.id, this.position, graph.stores)
+    this.#sinceCheckpoint = 0
+    onStep?.('collected', sequence)
+    this.#checkpoint = (async () => {
+      try {
+        await durable
+        await database.write(writes)
+        onStep?.('checkpointed', sequence)
+        graph.evict()
+      } catch (error) {
+        this.#failure ??= error
+      } finally {
+        this.#checkpointing = false
+      }
+    })()
+    return this.#checkpoint
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure
+  }
+
+  /** The records of one batch, merged; stops where an input has to be fetched again. */
+  #choose(limit: number): (TaskRecord | RefusedRecord)[] {
+    const ready = this.inputs.flatMap((input) => (input.head ? [{ input, end: Infinity }] : []))
+    return this.#take(ready, limit)
+  }
+
+  /**
+   * Merges heads by (event time, rank, partition, offset) until one of the
+   * given inputs runs dry below its end: what it would give next is not known.
+   */
+  #take(
+    from: readonly { readonly input: TaskInput; readonly end: number }[],
+    limit = Number.POSITIVE_INFINITY,
+  ): (TaskRecord | RefusedRecord)[] {
+    const taken: (TaskRecord | RefusedRecord)[] = []
+    const open = [...from]
+    while (open.length > 0 && taken.length < limit) {
+      let best = 0
+      for (let index = 1; index < open.length; index++) {
+        if (comesBefore(open[index]!.input, open[best]!.input)) best = index
+      }
+      const { input, end } = open[best]!
+      taken.push(input.take())
+      if (input.position >= end) open.splice(best, 1)
+      else if (input.head === undefined) break
+    }
+    return taken
+  }
+}
+
+/** Order of two heads. Inputs come in (rank, partition) order, so the earlier one wins a tie. */
+function comesBefore(candidate: TaskInput, current: TaskInput): boolean {
+  const left = candidate.head!
+  const right = current.head!
+  if (left.timestampMs !== right.timestampMs) return left.timestampMs < right.timestampMs
+  if (candidate.rank !== current.rank) return candidate.rank < current.rank
+  return candidate.partition < current.partition
+}

@@ -1,0 +1,228 @@
+import type { Declaration } from '../models/declaration.ts'
+import { ModelPart, type Prediction } from '../models/serving/model-part.ts'
+import { viewPart } from '../processors/feature/view-part.ts'
+import { ViewState } from '../processors/feature/view-state.ts'
+import { Graph } from '../processors/graph.ts'
+import { Outputs } from '../processors/outputs.ts'
+import { type CommitEvent, Task, type TaskOptions } from '../processors/task.ts'
+import { type RefusedRecord, TaskInput } from '../processors/task-input.ts'
+import { readCommits } from '../state/commit/commit-log.ts'
+import type { CommitStep } from '../state/commit/commit-protocol.ts'
+import { type BoundContract, bindContract } from '../state/contracts/codec.ts'
+import type { Contract } from '../state/contracts/contract.ts'
+import { type EngineContracts, engineContracts } from '../state/contracts/engine-contracts.ts'
+import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
+import type { Log, LogWriter, TopicSpec } from '../state/log/log.ts'
+import type { Database } from '../state/store/database.ts'
+
+export interface AssemblyOptions {
+  readonly declaration: Declaration
+  readonly log: Log
+  readonly writer: LogWriter
+  readonly registry: SchemaRegistry
+  readonly database: Database
+  readonly task?: TaskOptions
+  readonly onPrediction?: (prediction: Prediction) => void
+  readonly onStep?: (step: CommitStep, sequence: number) => void
+}
+
+export interface RecoveryProgress {
+  /** Batches followed, of all that are behind the last commit. */
+  readonly commits: number
+  readonly of: number
+  readonly records: number
+}
+
+/**
+ * One task of a declaration, put together: the same for the live runner, the
+ * rebuild, the audit and the test kit. They differ in the database they fold
+ * into and in who asks for the next batch.
+ */
+export interface Assembly {
+  readonly declaration: Declaration
+  readonly task: Task
+  readonly graph: Graph
+  readonly views: ReadonlyMap<string, ViewState>
+  readonly models: ReadonlyMap<string, ModelPart>
+  /** Contracts of the declared events by event name, bound to their schema ids. */
+  readonly events: ReadonlyMap<string, BoundContract<object>>
+  readonly engine: BoundEngineContracts
+  readonly outputs: Outputs
+  /** Brings the state from its checkpoint to the last commit on the log. */
+  recover(onProgress?: (progress: RecoveryProgress) => void): Promise<RecoveryProgress>
+}
+
+export type BoundEngineContracts = { readonly [Name in keyof EngineContracts]: BoundContract<object> }
+
+/** The topics of a declaration: its events and the engine's own. */
+export function topicsOf(declaration: Declaration): readonly TopicSpec[] {
+  const partitions = (contract: Contract) => contract.partitions ?? declaration.partitions
+  const engine = engineContracts(declaration.name)
+  return [
+    ...declaration.events.map((contract) => ({
+      name: contract.topic,
+      partitions: partitions(contract),
+      ...(contract.retentionMs === undefined ? {} : { retentionMs: contract.retentionMs }),
+    })),
+    ...Object.values(engine).map((contract: Contract) => ({
+      name: contract.topic,
+      partitions: singlePartition.has(contract.name) ? 1 : declaration.partitions,
+    })),
+  ]
+}
+
+/** Low in volume, or ordered as a whole. */
+const singlePartition = new Set([
+  'commit',
+  'deadLetter',
+  'modelSnapshot',
+  'modelLifecycle',
+  'alert',
+  'driftMetric',
+])
+
+/** Creates the topics, binds the contracts and connects the graph. State is empty until `recover`. */
+export async function assemble(options: AssemblyOptions): Promise<Assembly> {
+  const { declaration, log, writer, registry, database } = options
+  const topics = topicsOf(declaration)
+  for (const topic of topics) await log.createTopic(topic)
+  const partitionsOf = new Map(topics.map(({ name, partitions }) => [name, partitions]))
+
+  const events = new Map<string, BoundContract<object>>()
+  for (const contract of declaration.events) {
+    events.set(contract.name, await bindContract(contract as Contract<object>, registry))
+  }
+  const engine = await bindEngine(declaration.name, registry)
+  const outputs = new Outputs(writer.sink)
+  const emitter = (bound: BoundContract<object>) =>
+    outputs.emitter(bound, partitionsOf.get(bound.contract.topic) ?? 1)
+
+  const taskName = `${declaration.name}-0`
+  const inputs = taskInputs(declaration, events, partitionsOf, log)
+  const views = new Map(declaration.views.map((view) => [view.name, new ViewState(view)]))
+  const offsets = inputs.map(() => 0)
+  const modelOutputs = {
+    prediction: emitter(engine.prediction),
+    label: emitter(engine.label),
+    example: emitter(engine.example),
+    snapshot: emitter(engine.modelSnapshot),
+  }
+  const models = new Map(
+    declaration.models.map((model) => [
+      model.name,
+      new ModelPart({
+        model,
+        viewStates: views,
+        outputs: modelOutputs,
+        task: taskName,
+        offsets,
+        ...(options.onPrediction ? { onPrediction: options.onPrediction } : {}),
+      }),
+    ]),
+  )
+  const emitDeadLetter = deadLetterEmitter(emitter(engine.deadLetter))
+  // Models come before views: a prediction reads what was there before its own trigger is folded.
+  const graph = new Graph([...models.values(), ...[...views.values()].map(viewPart)], (record, reason) => {
+    throw new RangeError(`${reason} at ${record.topic}[${record.partition}] offset ${record.offset}`)
+  })
+  const task = new Task({
+    id: taskName,
+    inputs,
+    offsets,
+    graph,
+    log,
+    writer,
+    database,
+    outputs,
+    emitCommit: emitter(engine.commit) as (event: object, atMs: number) => void,
+    emitDeadLetter,
+    ...(options.task ? { options: options.task } : {}),
+    ...(options.onStep ? { onStep: options.onStep } : {}),
+  })
+  return {
+    declaration,
+    task,
+    graph,
+    views,
+    models,
+    events,
+    engine,
+    outputs,
+    recover: (onProgress) => recover(task, log, engine.commit, onProgress),
+  }
+}
+
+async function recover(
+  task: Task,
+  log: Log,
+  commits: BoundContract<object>,
+  onProgress?: (progress: RecoveryProgress) => void,
+): Promise<RecoveryProgress> {
+  const { sequence } = await task.open()
+  const { end } = await log.offsets(commits.contract.topic, 0)
+  const of = Math.max(0, Number(end) - sequence)
+  let done = 0
+  let records = 0
+  for await (const commit of readCommits(log, commits as BoundContract<CommitEvent>, task.id, sequence)) {
+    await task.follow(commit)
+    done++
+    records += commit.count
+    onProgress?.({ commits: done, of, records })
+  }
+  return { commits: done, of, records }
+}
+
+function taskInputs(
+  declaration: Declaration,
+  events: ReadonlyMap<string, BoundContract<object>>,
+  partitionsOf: ReadonlyMap<string, number>,
+  log: Log,
+): TaskInput[] {
+  const inputs: TaskInput[] = []
+  for (const [rank, contract] of declaration.events.entries()) {
+    const count = partitionsOf.get(contract.topic) ?? 1
+    for (let partition = 0; partition < count; partition++) {
+      const spec = {
+        index: inputs.length,
+        topic: contract.topic,
+        partition,
+        rank,
+        contract: events.get(contract.name)!,
+        maxAheadMs: declaration.maxAheadMs,
+      }
+      inputs.push(new TaskInput(spec, log))
+    }
+  }
+  return inputs
+}
+
+async function bindEngine(app: string, registry: SchemaRegistry): Promise<BoundEngineContracts> {
+  const contracts = engineContracts(app)
+  const bound: Record<string, BoundContract<object>> = {}
+  for (const [name, contract] of Object.entries(contracts)) {
+    bound[name] = await bindContract(contract as unknown as Contract<object>, registry)
+  }
+  return bound as BoundEngineContracts
+}
+
+function deadLetterEmitter(emit: (event: object, atMs: number) => void): (refused: RefusedRecord) => void {
+  return ({ input, offset, timestampMs, reason, detail, schemaId, keyBytes, valueBytes }) => {
+    const { topic, partition } = input
+    const at = Number.isFinite(timestampMs) && timestampMs >= 0 ? timestampMs : 0
+    emit(
+      {
+        topic,
+        partition,
+        offset,
+        schemaId,
+        reason,
+        detail,
+        key: keyBytes,
+        value: valueBytes,
+        timestampMs,
+        at,
+      },
+      at,
+    )
+  }
+}

@@ -1,0 +1,22 @@
+import type { BoundContract } from '../contracts/codec.ts'
+import type { Log } from '../log/log.ts'
+
+/** The commit records of one task, oldest first, from a sequence number on. */
+export async function* readCommits<Commit extends { readonly task: string; readonly sequence: number }>(
+  log: Log,
+  commits: BoundContract<Commit>,
+  task: string,
+  fromSequence: number,
+): AsyncGenerator<Commit> {
+  const { topic } = commits.contract
+  const { start, end } = await log.offsets(topic, 0)
+  for (let offset = start; offset < end; ) {
+    const batch = await log.read({ topic, partition: 0, offset, maxBytes: 1 << 20 })
+    for (let index = 0; index < batch.count; index++) {
+      const commit = commits.readValue(batch.bytes, batch.valueStart[index]!, batch.valueEnd[index]!)
+      if (commit.task === task && commit.sequence >= fromSequence) yield commit
+    }
+    if (batch.nextOffset === offset) return
+    offset = batch.nextOffset
+  }
+}

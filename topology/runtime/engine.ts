@@ -1,0 +1,453 @@
+import { randomUUID } from 'node:crypto'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Declaration } from '../../models/declaration.ts'
+import type { ModelPart, Prediction } from '../../models/serving/model-part.ts'
+import type { TaskOptions } from '../../processors/task.ts'
+import { type Assembly, assemble, type RecoveryProgress } from '../../replay/assembly.ts'
+import { stateDigest } from '../../replay/state-digest.ts'
+import type { CommitStep } from '../../state/commit/commit-protocol.ts'
+import { ByteWriter } from '../../state/contracts/byte-writer.ts'
+import type { BoundContract } from '../../state/contracts/codec.ts'
+import { EngineError } from '../../state/contracts/engine-error.ts'
+import type { TimestampMs } from '../../state/contracts/units.ts'
+import type { Log, LogWriter } from '../../state/log/log.ts'
+import { partitionOf } from '../../state/log/partitioner.ts'
+import { packKey } from '../../state/store/tile-store.ts'
+import { Importer } from './importer.ts'
+import { PredictionIndex } from './prediction-index.ts'
+import { type Wiring, wire } from './wire.ts'
+
+export interface EngineOptions {
+  readonly topology: Declaration
+  /** Folder of the log and the state; absent: in memory. */
+  readonly data?: string
+  readonly task?: TaskOptions
+  /** Wall clock in ms. */
+  readonly now?: () => number
+  readonly onRecovery?: (progress: RecoveryProgress) => void
+  readonly onStep?: (step: CommitStep, sequence: number) => void
+}
+
+export interface Appended {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+}
+
+/** A prediction with its features by name. */
+export interface ExplainedPrediction {
+  readonly requestId: string
+  readonly model: string
+  readonly modelVersion: number
+  readonly variant: string
+  readonly role: string
+  readonly propensity: number
+  readonly output: number
+  /** By name, in column order; null where there was no value. */
+  readonly features: Readonly<Record<string, number | null>>
+  readonly position: { readonly task: string; readonly offsets: Readonly<Record<string, number>> }
+  readonly trigger: Appended
+  readonly predictedAt: TimestampMs
+}
+
+export interface InputStatus {
+  readonly topic: string
+  readonly partition: number
+  readonly position: number
+  readonly endOffset: number
+  readonly lag: number
+}
+
+interface Waiting {
+  resolve(prediction: Prediction): void
+  reject(error: unknown): void
+}
+
+const idleCheckpointMs = 1_000
+
+/**
+ * One running application: its log, its state and the loop that drives its
+ * task. `open` brings the state up to the log's last commit; `run` goes on
+ * from there until `stop`.
+ */
+export class Engine {
+  readonly declaration: Declaration
+  readonly assembly: Assembly
+  readonly recovered: RecoveryProgress
+  readonly importer: Importer
+  readonly #wiring: Wiring
+  readonly #door: LogWriter
+  readonly #now: () => number
+  readonly #key = new ByteWriter(256)
+  readonly #index: PredictionIndex
+  readonly #waiting = new Map<string, Waiting>()
+  #made: Prediction[] = []
+  #stopping = new AbortController()
+  #running: Promise<void> | undefined
+  #failure: unknown
+  #caughtUp: (() => void)[] = []
+  #isCaughtUp = false
+
+  private constructor(
+    declaration: Declaration,
+    wiring: Wiring,
+    door: LogWriter,
+    assembly: Assembly,
+    recovered: RecoveryProgress,
+    now: () => number,
+    made: Prediction[],
+  ) {
+    this.declaration = declaration
+    this.#wiring = wiring
+    this.#door = door
+    this.assembly = assembly
+    this.recovered = recovered
+    this.#now = now
+    this.#made = made
+    this.#index = new PredictionIndex(wiring.log, wiring.database, assembly)
+    this.importer = new Importer(wiring.log, door, assembly)
+  }
+
+  static async open(options: EngineOptions): Promise<Engine> {
+    const { topology, now = Date.now } = options
+    const wiring = await wire({ ...(options.data === undefined ? {} : { data: options.data }), now })
+    try {
+      const made: Prediction[] = []
+      const assembly = await assemble({
+        declaration: topology,
+        log: wiring.log,
+        writer: wiring.writer,
+        registry: wiring.registry,
+        database: wiring.database,
+        onPrediction: (prediction) => made.push(prediction),
+        ...(options.task ? { task: options.task } : {}),
+        ...(options.onStep ? { onStep: options.onStep } : {}),
+      })
+      const recovered = await assembly.recover(options.onRecovery)
+      made.length = 0
+      const door = await wiring.log.writer('door')
+      return new Engine(topology, wiring, door, assembly, recovered, now, made)
+    } catch (error) {
+      await wiring.close()
+      throw error
+    }
+  }
+
+  get log(): Log {
+    return this.#wiring.log
+  }
+
+  /** Starts the loop. It runs until `stop`, or until it fails; `failed` and every later call tell. */
+  run(): void {
+    this.#running ??= this.#loop().catch((error) => {
+      this.#failure = error
+      for (const { reject } of this.#waiting.values()) reject(error)
+      this.#waiting.clear()
+      for (const resolve of this.#caughtUp) resolve()
+      this.#caughtUp = []
+    })
+  }
+
+  get failure(): unknown {
+    return this.#failure
+  }
+
+  /** True when every record on the log at the last look was processed. */
+  get isCaughtUp(): boolean {
+    return this.#isCaughtUp
+  }
+
+  /** Resolves when everything that is on the log now is processed and durable. */
+  async caughtUp(): Promise<void> {
+    if (!this.#isCaughtUp) await new Promise<void>((resolve) => this.#caughtUp.push(resolve))
+    if (this.#failure !== undefined) throw this.#failure
+    await this.assembly.task.flush()
+  }
+
+  /** Ends the loop after the batch in hand, commits, writes a checkpoint and closes everything. */
+  async close(): Promise<void> {
+    this.#stopping.abort()
+    await this.#running
+    for (const { reject } of this.#waiting.values()) {
+      reject(new EngineError('engine-stopping', {}))
+    }
+    this.#waiting.clear()
+    try {
+      if (this.#failure === undefined) await this.assembly.task.close()
+    } finally {
+      await this.#door.close()
+      await this.#wiring.close()
+    }
+  }
+
+  /**
+   * Appends events of one contract, checked against it; resolves when they
+   * are durable. All or none: one that is refused refuses the call.
+   */
+  async append(event: string, inputs: readonly unknown[]): Promise<readonly Appended[]> {
+    const bound = this.#event(event)
+    const values = inputs.map((input, index) => {
+      try {
+        return bound.contract.parse(input)
+      } catch (error) {
+        throw inputs.length === 1 ? error : withIndex(error, index)
+      }
+    })
+    for (const value of values) this.#checkTime(bound, value)
+    const { appended, durable } = await this.#appendValues(bound, values)
+    await durable
+    return appended
+  }
+
+  /**
+   * Asks a model: the trigger becomes an event, given its event time and
+   * request id here if it has none, and the answer comes once the prediction
+   * is durable on the log.
+   */
+  async predict(modelName: string, input: unknown): Promise<ExplainedPrediction> {
+    const part = this.model(modelName)
+    const { model } = part
+    const bound = this.#event(model.trigger.name)
+    const value = bound.contract.parse(this.#completed(bound, model.label.join, input))
+    this.#checkTime(bound, value)
+    const requestId = String((value as Record<string, unknown>)[model.label.join])
+    if (this.#waiting.has(`${modelName}\0${requestId}`)) {
+      throw new EngineError('request-repeated', { model: modelName, requestId })
+    }
+    const answer = new Promise<Prediction>((resolve, reject) => {
+      this.#waiting.set(`${modelName}\0${requestId}`, { resolve, reject })
+    })
+    answer.catch(() => {})
+    await this.#appendValues(bound, [value])
+    return this.explain(await answer)
+  }
+
+  /** The features of an entity as of a query time, by name; null where there is no value. */
+  async features(
+    viewName: string,
+    key: readonly (string | number | bigint)[],
+    queryMs: TimestampMs = this.#now(),
+  ): Promise<Readonly<Record<string, number | null>>> {
+    const state = this.assembly.views.get(viewName)
+    if (state === undefined) {
+      throw new EngineError('feature-view-unknown', {
+        view: viewName,
+        known: [...this.assembly.views.keys()],
+      })
+    }
+    const { entity } = state.view
+    if (key.length !== entity.length) {
+      throw new EngineError('entity-key-mismatch', {
+        view: viewName,
+        found: key.length,
+        expected: entity.map(({ field }) => field),
+      })
+    }
+    const packed = packKey(key)
+    for (const store of state.stores) {
+      if (store.isMissing(packed)) await store.prefetch(this.#wiring.database, [packed])
+    }
+    const values = new Float64Array(state.featureNames.length)
+    state.readOne(packed, queryMs, values, 0)
+    return named(state.featureNames, values)
+  }
+
+  /** A past prediction by its request id; undefined if there is none. */
+  async prediction(model: string, requestId: string): Promise<ExplainedPrediction | undefined> {
+    const found = await this.#index.find(model, requestId)
+    return found && this.explain(found)
+  }
+
+  model(name: string): ModelPart {
+    const part = this.assembly.models.get(name)
+    if (part === undefined) {
+      throw new EngineError('model-unknown', { model: name, known: [...this.assembly.models.keys()] })
+    }
+    return part
+  }
+
+  /** Where the task stands in each of its inputs. */
+  async inputs(): Promise<readonly InputStatus[]> {
+    return Promise.all(
+      this.assembly.task.inputs.map(async ({ topic, partition, position }) => {
+        const endOffset = Number((await this.log.offsets(topic, partition)).end)
+        return { topic, partition, position, endOffset, lag: endOffset - position }
+      }),
+    )
+  }
+
+  /** Digest of all state and of where it stands; writes a checkpoint first. Not while `run` has work. */
+  async digest(): Promise<string> {
+    await this.assembly.task.checkpoint()
+    return stateDigest(this.#wiring.database, this.assembly)
+  }
+
+  explain(prediction: Prediction): ExplainedPrediction {
+    const { model } = this.model(prediction.model)
+    const bytes = Buffer.from(prediction.features)
+    const features = new Float64Array(bytes.length / 8)
+    for (let index = 0; index < features.length; index++) features[index] = bytes.readDoubleLE(index * 8)
+    const { task, offsets } = prediction.position
+    return {
+      requestId: prediction.requestId,
+      model: prediction.model,
+      modelVersion: prediction.modelVersion,
+      variant: prediction.variant,
+      role: prediction.role,
+      propensity: prediction.propensity,
+      output: prediction.output,
+      features: named(model.columns, features),
+      position: {
+        task,
+        offsets: Object.fromEntries(
+          this.assembly.task.inputs.map(({ topic, partition }, index) => [
+            `${topic}[${partition}]`,
+            offsets[index] ?? 0,
+          ]),
+        ),
+      },
+      trigger: {
+        topic: prediction.triggerTopic,
+        partition: prediction.triggerPartition,
+        offset: prediction.triggerOffset,
+      },
+      predictedAt: prediction.predictedAt,
+    }
+  }
+
+  async #loop(): Promise<void> {
+    const { task } = this.assembly
+    const { signal } = this.#stopping
+    while (!signal.aborted) {
+      const appended = this.log.appended(signal)
+      const ticket = await task.step()
+      if (ticket !== undefined) {
+        this.#answer(ticket.durable)
+        this.#isCaughtUp = false
+        // A turn of the event loop for requests, timers and the disk.
+        await nextTurn()
+        continue
+      }
+      this.#isCaughtUp = true
+      for (const resolve of this.#caughtUp) resolve()
+      this.#caughtUp = []
+      const idle = new AbortController()
+      const timer = setTimeout(() => idle.abort(), idleCheckpointMs)
+      await Promise.race([appended, aborted(idle.signal)])
+      clearTimeout(timer)
+      if (idle.signal.aborted) {
+        await task.checkpoint()
+        await appended
+      }
+    }
+  }
+
+  /** Releases the answers of one batch when its commit is durable. */
+  #answer(durable: Promise<void>): void {
+    if (this.#made.length === 0) return
+    const made = this.#made.splice(0)
+    if (this.#waiting.size === 0) return
+    const answers = made.flatMap((prediction) => {
+      const id = `${prediction.model}\0${prediction.requestId}`
+      const waiting = this.#waiting.get(id)
+      if (waiting === undefined) return []
+      this.#waiting.delete(id)
+      return [{ waiting, prediction }]
+    })
+    if (answers.length === 0) return
+    durable.then(
+      () => {
+        for (const { waiting, prediction } of answers) waiting.resolve(prediction)
+      },
+      (error) => {
+        for (const { waiting } of answers) waiting.reject(error)
+      },
+    )
+  }
+
+  async #appendValues(
+    bound: BoundContract<object>,
+    values: readonly object[],
+  ): Promise<{ appended: readonly Appended[]; durable: Promise<void> }> {
+    if (this.#failure !== undefined) throw this.#failure
+    const { contract } = bound
+    const { sink } = this.#door
+    const partitions = contract.partitions ?? this.declaration.partitions
+    const key = this.#key
+    const placed = values.map((value) => {
+      key.reset()
+      bound.writeKey(value, key)
+      const partition = key.length === 0 ? 0 : partitionOf(key.bytes, 0, key.length, partitions)
+      const out = sink.begin(contract.topic, partition, contract.timeOf(value))
+      out.raw(key.bytes, 0, key.length)
+      sink.beginValue()
+      bound.writeValue(value, out)
+      sink.end()
+      return partition
+    })
+    this.#isCaughtUp = false
+    const { firstOffsets, durable } = await this.#door.commit()
+    const next = new Map<number, number>()
+    const appended = placed.map((partition) => {
+      const first = next.get(partition) ?? Number(firstOffsets.get(`${contract.topic}\0${partition}`) ?? 0n)
+      next.set(partition, first + 1)
+      return { topic: contract.topic, partition, offset: first }
+    })
+    return { appended, durable }
+  }
+
+  /** Gives a trigger what a caller may leave out: its event time, and a request id where that is text. */
+  #completed(bound: BoundContract<object>, join: string, input: unknown): unknown {
+    if (typeof input !== 'object' || input === null || Array.isArray(input)) return input
+    const { timeField } = bound.contract
+    const given = input as Record<string, unknown>
+    return {
+      ...given,
+      ...(given[timeField] === undefined ? { [timeField]: this.#now() } : {}),
+      ...(given[join] === undefined ? { [join]: randomUUID() } : {}),
+    }
+  }
+
+  #checkTime(bound: BoundContract<object>, value: object): void {
+    const { contract } = bound
+    const at = contract.timeOf(value)
+    const latest = this.#now() + this.declaration.maxAheadMs
+    if (at >= 0 && at <= latest) return
+    throw new EngineError('event-time-refused', {
+      contract: contract.name,
+      field: contract.timeField,
+      at,
+      latest,
+    })
+  }
+
+  #event(name: string): BoundContract<object> {
+    const bound = this.assembly.events.get(name)
+    if (bound === undefined) {
+      throw new EngineError('event-unknown', { event: name, known: [...this.assembly.events.keys()] })
+    }
+    return bound
+  }
+}
+
+function named(names: readonly string[], values: Float64Array): Record<string, number | null> {
+  return Object.fromEntries(
+    names.map((name, index) => {
+      const value = values[index]!
+      return [name, Number.isNaN(value) ? null : value]
+    }),
+  )
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
+
+function withIndex(error: unknown, index: number): unknown {
+  if (!(error instanceof EngineError) || error.code !== 'contract-violation') return error
+  const context = error.context as { contract: string; field: string; found: string; expected: string }
+  return new EngineError('contract-violation', { ...context, field: `[${index}].${context.field}` })
+}

@@ -1,0 +1,58 @@
+import type { Declaration } from '../models/declaration.ts'
+import type { Model } from '../models/model.ts'
+import type { FeatureView } from '../processors/feature/feature-view.ts'
+import type { Contract } from '../state/contracts/contract.ts'
+import type { DurationMs } from '../state/contracts/units.ts'
+import { days } from '../state/contracts/units.ts'
+
+export interface TopologyOptions {
+  readonly events: readonly Contract[]
+  readonly features?: readonly FeatureView[]
+  readonly models?: readonly Model[]
+  /** Partitions of an event's topic that does not say itself. */
+  readonly partitions?: number
+  /** How far past the moment of its append an event's time may lie; later ones go to the dead letters. */
+  readonly maxAhead?: DurationMs
+}
+
+/** Puts a declaration together; what does not fit is a RangeError that names both sides. */
+export function topology(name: string, options: TopologyOptions): Declaration {
+  if (!/^[a-z][a-z0-9-]*$/.test(name)) {
+    throw new RangeError(`a topology's name is lower-case words joined by "-", got "${name}"`)
+  }
+  const models = options.models ?? []
+  const views = [...new Set([...(options.features ?? []), ...models.flatMap((model) => model.views)])]
+  const partitions = options.partitions ?? 4
+  if (!Number.isInteger(partitions) || partitions < 1) {
+    throw new RangeError(`partitions must be a whole number from 1, got ${partitions}`)
+  }
+  for (const [kind, names] of [
+    ['event', options.events.map((event) => event.name)],
+    ['feature view', views.map((view) => view.name)],
+    ['model', models.map((model) => model.name)],
+  ] as const) {
+    const twice = names.find((each, index) => names.indexOf(each) !== index)
+    if (twice !== undefined) throw new RangeError(`topology "${name}" has two ${kind}s named "${twice}"`)
+  }
+  for (const { by, needs } of [
+    ...views.flatMap((view) => view.sources.map((needs) => ({ by: `view "${view.name}"`, needs }))),
+    ...models.flatMap((model) =>
+      [model.trigger, model.label.from].map((needs) => ({ by: `model "${model.name}"`, needs })),
+    ),
+  ]) {
+    if (!options.events.includes(needs)) {
+      throw new RangeError(
+        `${by} reads event "${needs.name}", which topology "${name}" does not list in its events`,
+      )
+    }
+  }
+  return {
+    kind: 'topology',
+    name,
+    events: options.events,
+    views,
+    models,
+    partitions,
+    maxAheadMs: options.maxAhead ?? days(1),
+  }
+}
