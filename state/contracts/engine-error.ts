@@ -10,6 +10,8 @@ export interface ErrorContexts {
   'schema-unknown': { id: number }
   'schema-invalid': { subject: string; reason: string }
   'subject-unknown': { subject: string }
+  'registry-unavailable': { url: string; operation: string; detail: string }
+  'registry-refused': { url: string; operation: string; status: number; detail: string }
   'topic-unknown': { topic: string; known: readonly string[] }
   'topic-mismatch': { topic: string; what: string; found: string; expected: string }
   'offset-out-of-range': { topic: string; partition: number; offset: bigint; start: bigint; end: bigint }
@@ -70,6 +72,16 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
   'subject-unknown': {
     retriable: false,
     message: ({ subject }) => `subject "${subject}" has no registered schema`,
+  },
+  'registry-unavailable': {
+    retriable: true,
+    message: ({ url, operation, detail }) =>
+      `the schema registry at ${url} does not answer while ${operation}: ${detail}; known schemas still work, start it for new ones`,
+  },
+  'registry-refused': {
+    retriable: false,
+    message: ({ url, operation, status, detail }) =>
+      `the schema registry at ${url} refuses ${operation} with status ${status}: ${detail}; check the URL and the credentials`,
   },
   'topic-unknown': {
     retriable: false,

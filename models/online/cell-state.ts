@@ -1,0 +1,124 @@
+import { ByteWriter } from '../../state/contracts/byte-writer.ts'
+import { type LearnerState, refuseSnapshot, type StatePage } from '../learner.ts'
+import { readRuns, readVarint, writeRuns } from './double-runs.ts'
+
+/** A page is 2^9 doubles, 4 KiB. */
+export const pageShift = 9
+const pageCells = 1 << pageShift
+
+/** What a learner writes to `touched[cell >> pageShift]` when it changes a cell. */
+export const pageTouched = 3
+const unsaved = 1
+const everTouched = 2
+
+/**
+ * State of a fixed number of doubles, all zero at first: weights, sums of
+ * squared gradients, means. A learner reads and writes `cells` directly and
+ * marks the page of each cell that it changes; nothing is allocated.
+ *
+ * A snapshot is the learner's name and the runs of non-zero cells, with the
+ * cells counted through the whole array:
+ *
+ *     [ 'HWC1' | name: string | cells: varint | runs of page | … ]
+ */
+export class CellState implements LearnerState {
+  readonly cells: Float64Array
+  /** One mark for each page of `cells`. */
+  readonly touched: Uint8Array
+  readonly #name: string
+
+  constructor(name: string, cellCount: number) {
+    this.#name = name
+    this.cells = new Float64Array(cellCount)
+    this.touched = new Uint8Array(Math.ceil(cellCount / pageCells))
+  }
+
+  get dirtyBytes(): number {
+    let pages = 0
+    for (const mark of this.touched) pages += mark & unsaved
+    return pages * pageCells * 8
+  }
+
+  /** Marks the pages of `cells[from … to)`, for steps that change a whole region. */
+  touch(from: number, to: number): void {
+    for (let page = from >> pageShift; page <= (to - 1) >> pageShift; page++) this.touched[page] = pageTouched
+  }
+
+  save(): StatePage[] {
+    const out = new ByteWriter(256)
+    const pages: StatePage[] = []
+    for (let page = 0; page < this.touched.length; page++) {
+      if ((this.touched[page]! & unsaved) === 0) continue
+      this.touched[page] = everTouched
+      out.reset()
+      writeRuns(this.cells, page << pageShift, this.#endOf(page), out)
+      pages.push({ page, bytes: out.take() })
+    }
+    return pages
+  }
+
+  restore(pages: Iterable<StatePage>): void {
+    for (const { page, bytes } of pages) {
+      if (!(page < this.touched.length)) refuseSnapshot(this.#name, `it has no page ${page}`)
+      this.#read(bytes, 0, page << pageShift, this.#endOf(page))
+      this.touched[page] = everTouched
+    }
+  }
+
+  snapshot(): Uint8Array {
+    const out = new ByteWriter(1024)
+    for (const byte of magic) out.byte(byte)
+    out.string(this.#name)
+    out.varint(this.cells.length)
+    const runs = new ByteWriter(1024)
+    for (let page = 0; page < this.touched.length; page++) {
+      if (this.touched[page] === 0) continue
+      runs.reset()
+      writeRuns(this.cells, page << pageShift, this.#endOf(page), runs)
+      if (runs.length === 0) continue
+      out.varint(page)
+      out.varint(runs.length)
+      out.raw(runs.view())
+    }
+    return out.take()
+  }
+
+  load(snapshot: Uint8Array): void {
+    const cursor = { bytes: snapshot, at: magic.length }
+    if (magic.some((byte, index) => snapshot[index] !== byte))
+      refuseSnapshot(this.#name, 'these bytes are no snapshot')
+    const nameBytes = readVarint(cursor)
+    const name = Buffer.from(snapshot.buffer, snapshot.byteOffset + cursor.at, nameBytes).toString('utf8')
+    cursor.at += nameBytes
+    if (name !== this.#name) refuseSnapshot(this.#name, `the snapshot is of ${name}`)
+    const cellCount = readVarint(cursor)
+    if (cellCount !== this.cells.length) refuseSnapshot(this.#name, `the snapshot has ${cellCount} cells`)
+    for (let page = 0; page < this.touched.length; page++) {
+      if (this.touched[page] === 0) continue
+      this.cells.fill(0, page << pageShift, this.#endOf(page))
+      this.touched[page] = pageTouched
+    }
+    while (cursor.at < snapshot.length) {
+      const page = readVarint(cursor)
+      const size = readVarint(cursor)
+      if (!(page < this.touched.length)) refuseSnapshot(this.#name, `the snapshot has page ${page}`)
+      this.#read(snapshot.subarray(cursor.at, cursor.at + size), 0, page << pageShift, this.#endOf(page))
+      this.touched[page] = pageTouched
+      cursor.at += size
+    }
+  }
+
+  #endOf(page: number): number {
+    return Math.min((page + 1) << pageShift, this.cells.length)
+  }
+
+  #read(bytes: Uint8Array, start: number, from: number, to: number): void {
+    try {
+      readRuns(bytes, start, this.cells, from, to)
+    } catch (cause) {
+      refuseSnapshot(this.#name, cause instanceof Error ? cause.message : String(cause))
+    }
+  }
+}
+
+const magic = [0x48, 0x57, 0x43, 0x31]
