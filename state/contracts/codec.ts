@@ -2,7 +2,7 @@ import { cursor, MalformedBytes, readText } from './byte-reader.ts'
 import type { ByteWriter } from './byte-writer.ts'
 import { readingProblems } from './compatibility.ts'
 import { type Contract, type EventKey, type EventKeyPart, violationOf } from './contract.ts'
-import { EngineError } from './engine-error.ts'
+import { EngineError, isEngineError } from './engine-error.ts'
 import { type RecordField, type SchemaNode, valueClass, withoutNull } from './schema-node.ts'
 import { parseSchema } from './schema-parser.ts'
 import type { SchemaRegistry } from './schema-registry.ts'
@@ -202,6 +202,11 @@ class FramedCodec {
       const reader = this.#prepare(schema)
       this.#learnt.set(schemaId, reader)
       return typeof reader !== 'string'
+    } catch (error) {
+      // A schema of another kind never becomes readable; a registry that is away may come back.
+      if (!isEngineError(error, 'schema-invalid')) throw error
+      this.#learnt.set(schemaId, error.message)
+      return false
     } finally {
       this.#learning.delete(schemaId)
     }

@@ -1,9 +1,10 @@
 import type { AvroSchema } from './avro-schema.ts'
 import { type CompatibilityMode, checkEvolution, type Incompatibility } from './compatibility.ts'
 import { EngineError } from './engine-error.ts'
+import { refuse } from './incompatible-schema.ts'
 import { schemaIdentity } from './schema-identity.ts'
 import type { SchemaNode } from './schema-node.ts'
-import { parseSchema } from './schema-parser.ts'
+import { parseRegistered } from './schema-parser.ts'
 import type {
   RegisteredSchema,
   SchemaEvent,
@@ -71,14 +72,15 @@ class EmbeddedRegistry implements SchemaRegistry {
 
   register(subject: string, schema: AvroSchema, mode?: CompatibilityMode): Promise<RegisteredSchema> {
     return this.#inTurn(async () => {
-      const node = parse(subject, schema)
+      const node = parseRegistered(subject, schema)
       const identity = schemaIdentity(schema)
       const known = this.#subjects.get(subject)
       const same = known?.versions.find((version) => version.identity === identity)
       if (same) return { id: same.id, version: same.version }
-      const own = known?.mode ?? mode ?? defaultMode
+      const own = known?.mode ?? defaultMode
       for (const each of new Set([own, mode ?? own])) refuse(subject, each, this.#problems(known, node, each))
-      if (known?.mode === undefined && mode !== undefined) {
+      const isNew = known?.mode === undefined && (known?.versions.length ?? 0) === 0
+      if (isNew && mode !== undefined && mode !== own) {
         await this.#append({ kind: 'compatibility-set', subject, mode })
       }
       const id = this.#ids.get(identity) ?? this.#schemas.size + 1
@@ -120,7 +122,7 @@ class EmbeddedRegistry implements SchemaRegistry {
   }
 
   async checkCompatibility(subject: string, schema: AvroSchema): Promise<readonly Incompatibility[]> {
-    const node = parse(subject, schema)
+    const node = parseRegistered(subject, schema)
     const known = this.#subjects.get(subject)
     const identity = schemaIdentity(schema)
     if (known?.versions.some((version) => version.identity === identity)) return []
@@ -156,7 +158,7 @@ class EmbeddedRegistry implements SchemaRegistry {
         version,
         schema,
         identity,
-        node: parse(event.subject, schema),
+        node: parseRegistered(event.subject, schema),
       })
       this.#schemas.set(id, schema)
       this.#ids.set(identity, id)
@@ -178,22 +180,3 @@ const plain = ({ subject, id, version, schema }: SchemaVersion): SchemaVersion =
   version,
   schema,
 })
-
-function parse(subject: string, schema: AvroSchema): SchemaNode {
-  try {
-    return parseSchema(schema)
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error
-    throw new EngineError('schema-invalid', { subject, reason: error.message }, { cause: error })
-  }
-}
-
-/** Throws the first problem; the message says how many more there are. */
-export function refuse(subject: string, mode: CompatibilityMode, problems: readonly Incompatibility[]): void {
-  const [first, ...others] = problems
-  if (!first) return
-  const more =
-    others.length === 0 ? '' : `; and ${others.length} more: ${others.map(({ field }) => field).join(', ')}`
-  const { field, rule, detail } = first
-  throw new EngineError('contract-incompatible', { subject, mode, rule, field, detail: `${detail}${more}` })
-}

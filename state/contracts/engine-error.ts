@@ -29,6 +29,7 @@ export interface ErrorContexts {
   'log-newer-format': { path: string; found: number; supported: number }
   'log-disk': { path: string; operation: string; detail: string }
   'log-closed': { path: string }
+  'writer-fenced': { writer: string }
   'store-locked': { path: string }
   'store-failed': { path: string; operation: string; detail: string }
   'store-ahead': { store: string; at: string; log: string }
@@ -160,6 +161,11 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
       `${operation} on ${path} failed: ${detail}; free space or mend the disk, nothing acknowledged was lost`,
   },
   'log-closed': { retriable: false, message: ({ path }) => `the log at ${path} is closed` },
+  'writer-fenced': {
+    retriable: false,
+    message: ({ writer }) =>
+      `writer "${writer}" was ended by a newer writer of the same id; stop using this one`,
+  },
   'store-locked': {
     retriable: true,
     message: ({ path }) => `the state store at ${path} is open in another process; stop that process`,

@@ -1,4 +1,5 @@
 import type { AvroField, AvroSchema, AvroTypeObject } from './avro-schema.ts'
+import { EngineError } from './engine-error.ts'
 import { checkDefault } from './schema-default.ts'
 import {
   type DecimalShape,
@@ -60,6 +61,16 @@ export function parseSchema(schema: AvroSchema): SchemaNode {
   }
   for (const check of later) check()
   return node
+}
+
+/** The same for a schema of a registry's subject: a bad one is an EngineError `schema-invalid`. */
+export function parseRegistered(subject: string, schema: AvroSchema): SchemaNode {
+  try {
+    return parseSchema(schema)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    throw new EngineError('schema-invalid', { subject, reason: error.message }, { cause: error })
+  }
 }
 
 interface Scope {

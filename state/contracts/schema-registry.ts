@@ -23,9 +23,9 @@ export interface SchemaVersion extends RegisteredSchema {
 export interface SchemaRegistry {
   /**
    * Adds a version to a subject; a schema that the subject has already gives
-   * its id and version again, with no check. `mode` is what a subject without
-   * a mode of its own gets. Where it has one, the schema must pass both: a
-   * declaration can tighten what was agreed on, never loosen it.
+   * its id and version again, with no check. `mode` becomes the mode of a new
+   * subject. One that has versions keeps its own, and the schema must pass
+   * both: a declaration can tighten what was agreed on, never loosen it.
    *
    * @throws EngineError `contract-incompatible` with the first field and rule broken, `schema-invalid`
    */
