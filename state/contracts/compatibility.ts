@@ -42,6 +42,7 @@ export type CompatibilityRule =
   | 'branch-for-every-type'
   | 'same-decimal'
   | 'same-unit'
+  | 'own-rule-of-the-registry'
 
 export interface Incompatibility {
   /** Path from the record down, such as `place.zone` or `tags[]`; `(root)` for the whole. */
