@@ -31,7 +31,7 @@ export function connectStage<In, Out>(
   const out = new Subject<Out>()
   const handlers = build((record) => out.next(record))
   listenToTime(context, handlers, out)
-  return (source) => subscribeOnce(out, [{ source, next: (record) => handlers.next(record) }])
+  return (source) => subscribeOnce(out, [feed(source, (record) => handlers.next(record))])
 }
 
 /** `connectStage` for a join: the left input is subscribed first. */
@@ -44,8 +44,8 @@ export function connectJoin<Left, Right, Out>(
   listenToTime(context, handlers, out)
   return (left, right) =>
     subscribeOnce(out, [
-      { source: left, next: (record) => handlers.left(record as Left) },
-      { source: right, next: (record) => handlers.right(record as Right) },
+      feed(left, (record) => handlers.left(record)),
+      feed(right, (record) => handlers.right(record)),
     ])
 }
 
@@ -55,29 +55,31 @@ function listenToTime<Out>(
   out: Subject<Out>,
 ): void {
   if (handlers.streamTime === undefined) return
-  context.onStreamTime((streamTimeMs) => guard(out, () => handlers.streamTime?.(streamTimeMs)))
+  const fail = (error: unknown): void => out.error(error)
+  context.onStreamTime((streamTimeMs) => guard(fail, () => handlers.streamTime?.(streamTimeMs)))
 }
 
-interface Feed<In> {
-  readonly source: Observable<In>
-  next(record: In): void
-}
+/** Starts one input: `complete` is told when it ends, `fail` when it or the handler fails. */
+type Feed = (fail: (error: unknown) => void, complete: () => void) => void
 
-function subscribeOnce<In, Out>(out: Subject<Out>, feeds: readonly Feed<In>[]): Observable<Out> {
+const feed =
+  <In>(source: Observable<In>, next: (record: In) => void): Feed =>
+  (fail, complete) => {
+    source.subscribe({ next: (record) => guard(fail, () => next(record)), error: fail, complete })
+  }
+
+function subscribeOnce<Out>(out: Subject<Out>, feeds: readonly Feed[]): Observable<Out> {
   let subscribed = false
   return new Observable<Out>((subscriber) => {
     const subscription = out.subscribe(subscriber)
     if (subscribed) return subscription
     subscribed = true
+    const fail = (error: unknown): void => out.error(error)
     let open = feeds.length
-    for (const { source, next } of feeds) {
-      source.subscribe({
-        next: (record) => guard(out, () => next(record)),
-        error: (error: unknown) => out.error(error),
-        complete: () => {
-          open--
-          if (open === 0) out.complete()
-        },
+    for (const start of feeds) {
+      start(fail, () => {
+        open--
+        if (open === 0) out.complete()
       })
     }
     return subscription
@@ -85,10 +87,10 @@ function subscribeOnce<In, Out>(out: Subject<Out>, feeds: readonly Feed<In>[]): 
 }
 
 /** RxJS reports what a handler throws later, from a timer; the task must learn of it with the record. */
-function guard<Out>(out: Subject<Out>, run: () => void): void {
+function guard(fail: (error: unknown) => void, run: () => void): void {
   try {
     run()
   } catch (error) {
-    out.error(error)
+    fail(error)
   }
 }

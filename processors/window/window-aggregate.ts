@@ -1,0 +1,124 @@
+import type { Operator, OperatorContext, StreamRecord } from '../operator.ts'
+import { connectStage, type Emit, type StageHandlers } from '../stream/connect-stage.ts'
+import { requireCount } from '../stream/declaration-checks.ts'
+import { alignedStage } from './aligned-stage.ts'
+import { countStage } from './count-stage.ts'
+import type { CountWindows } from './count-windows.ts'
+import { type FoldStates, foldStates } from './fold-states.ts'
+import { sessionStage } from './session-stage.ts'
+import type { SessionWindows } from './session-windows.ts'
+import { slidingStage } from './sliding-stage.ts'
+import type { SlidingWindows } from './sliding-windows.ts'
+import type { AlignedWindows } from './time-windows.ts'
+import type { ResultTime, WindowClosing, WindowEmit, WindowFold, WindowResult } from './window.ts'
+import { checkClosing } from './window-clock.ts'
+
+export type Windows = AlignedWindows | SlidingWindows | SessionWindows | CountWindows
+
+export interface WindowAggregateOptions<In extends StreamRecord, Input, State, Output> {
+  /** Part of the stores' names: another name starts from nothing. */
+  readonly name: string
+  readonly windows: Windows
+  readonly aggregate: WindowFold<Input, State, Output>
+  /** What of a record is folded; its value unless said. */
+  readonly input?: (record: In) => Input
+  readonly emit: WindowEmit
+  /** `partition` unless said. Count windows have no use for it. */
+  readonly closing?: WindowClosing<In>
+  /** `latest-event` unless said. */
+  readonly resultTime?: ResultTime
+  /** `count`, unless said: late records go to `context.drop`. `emit`: they come out with the stage `late` as well. */
+  readonly late?: 'count' | 'emit'
+}
+
+/** What the stages of all kinds of windows are given. */
+export interface StageSetup<In extends StreamRecord, Input, State, Output, Kind extends Windows = Windows> {
+  readonly name: string
+  readonly windows: Kind
+  readonly fold: WindowFold<Input, State, Output>
+  readonly states: FoldStates<State>
+  readonly input: (record: In) => Input
+  readonly emit: WindowEmit
+  readonly closing: WindowClosing<In>
+  readonly resultTime: ResultTime
+  readonly emitLate: boolean
+  readonly context: OperatorContext
+  readonly out: Emit<WindowResult<In['key'], Output>>
+}
+
+/**
+ * Folds each key's records by window.
+ *
+ * A record that is late for one window may be in time for the next: lateness
+ * is decided, and counted by `context.drop` with the reason `late-for-window`,
+ * for each window of its own. The lateness is the least additional grace with
+ * which it would have counted. A null key or value is dropped with
+ * `null-key` or `null-value`.
+ *
+ * The results of one record come out oldest window first; results of closing
+ * come out after the record that moved time, by window, and by key within a
+ * window.
+ *
+ * @throws RangeError for emission by a count below 1 or of sliding or count
+ *   windows, a negative disorder, or sessions of an aggregate that cannot merge.
+ */
+export function windowAggregate<In extends StreamRecord, Input, State, Output>(
+  options: WindowAggregateOptions<In, Input, State, Output>,
+): Operator<In, WindowResult<In['key'], Output>> {
+  const { name, windows, aggregate: fold, emit, closing = 'partition' } = options
+  if (typeof emit === 'object') requireCount('emit everyCount', emit.everyCount)
+  if (typeof emit === 'object' && (windows.kind === 'sliding' || windows.kind === 'count')) {
+    throw new RangeError(
+      `"${name}" emits ${windows.kind} windows by count, expected aligned or session windows`,
+    )
+  }
+  checkClosing(closing)
+  if (windows.kind === 'session' && fold.merge === undefined) {
+    throw new RangeError(
+      `window aggregate "${name}" has sessions, and an aggregate without merge; sessions merge`,
+    )
+  }
+  return {
+    name,
+    connect: (context) =>
+      connectStage(context, (out) =>
+        stageOf({
+          name,
+          windows,
+          fold,
+          states: foldStates(fold),
+          input: options.input ?? ((record) => record.value as Input),
+          emit,
+          closing,
+          resultTime: options.resultTime ?? 'latest-event',
+          emitLate: options.late === 'emit',
+          context,
+          out,
+        }),
+      ),
+  }
+}
+
+function stageOf<In extends StreamRecord, Input, State, Output>(
+  setup: StageSetup<In, Input, State, Output>,
+): StageHandlers<In> {
+  const { windows } = setup
+  switch (windows.kind) {
+    case 'aligned':
+      return alignedStage({ ...setup, windows })
+    case 'sliding':
+      return slidingStage({ ...setup, windows })
+    case 'session':
+      return sessionStage({ ...setup, windows })
+    case 'count':
+      return countStage({ ...setup, windows })
+  }
+}
+
+/** False, and counted, for a record that no window can take. */
+export function isCountable(name: string, record: StreamRecord, context: OperatorContext): boolean {
+  if (record.key !== null && record.key !== undefined && record.value !== null) return true
+  const reason = record.value === null ? 'null-value' : 'null-key'
+  context.drop({ operator: name, reason, record })
+  return false
+}
