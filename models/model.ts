@@ -9,8 +9,9 @@ export interface RequestFeatures<Trigger, Name extends string = string> {
   readonly features: Readonly<Record<Name, (event: Trigger) => number | boolean | null | undefined>>
 }
 
-/** Request-time features; `request({ hour: (trip) => hourOfDay(trip.startedAt) })`. */
+/** Request-time features, functions of the trigger: `request(trip, { hour: (trip) => hourOfDay(trip.startedAt) })`. */
 export function request<Trigger, const Name extends string>(
+  _on: Contract<Trigger>,
   features: Readonly<Record<Name, (event: Trigger) => number | boolean | null | undefined>>,
 ): RequestFeatures<Trigger, Name> {
   return { kind: 'request-features', features }

@@ -1,4 +1,4 @@
-import type { Declaration } from '../models/declaration.ts'
+import type { Declaration, Source } from '../models/declaration.ts'
 import type { Model } from '../models/model.ts'
 import type { FeatureView } from '../processors/feature/feature-view.ts'
 import type { Contract } from '../state/contracts/contract.ts'
@@ -13,6 +13,10 @@ export interface TopologyOptions {
   readonly partitions?: number
   /** How far past the moment of its append an event's time may lie; later ones go to the dead letters. */
   readonly maxAhead?: DurationMs
+  /** Imported at the start of a run, in order, each row once. */
+  readonly sources?: readonly Source[]
+  /** Commands printed when it serves; `{url}` stands for the address. */
+  readonly tryIt?: readonly string[]
 }
 
 /** Puts a declaration together; what does not fit is a RangeError that names both sides. */
@@ -54,5 +58,7 @@ export function topology(name: string, options: TopologyOptions): Declaration {
     models,
     partitions,
     maxAheadMs: options.maxAhead ?? days(1),
+    sources: options.sources ?? [],
+    tryIt: options.tryIt ?? [],
   }
 }

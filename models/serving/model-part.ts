@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { tap } from 'rxjs'
 import { fieldReader } from '../../processors/feature/input-reader.ts'
 import type { ViewState } from '../../processors/feature/view-state.ts'
@@ -41,11 +42,14 @@ export interface Prediction {
   readonly variant: string
   readonly role: 'champion'
   readonly propensity: number
-  /** Digest of the columns' names and order. */
+  readonly entityKeys: Readonly<Record<string, string>>
+  /** Digest of the columns' names, in order. */
   readonly featureSet: string
   /** Little-endian doubles in column order; NaN is null. */
   readonly features: Uint8Array
   readonly output: number
+  readonly scores: null
+  readonly latencyMicros: null
   readonly position: { readonly task: string; readonly offsets: readonly number[] }
   readonly triggerTopic: string
   readonly triggerPartition: number
@@ -95,7 +99,7 @@ export class ModelPart implements GraphPart {
   readonly #weights: LearnerStore
   readonly #features: Float64Array
   readonly #featureBytes: Uint8Array
-  readonly #scores: Float64Array
+  readonly #entityFields: readonly { readonly field: string; readonly read: (event: object) => unknown }[]
   readonly #joinOf: (event: object) => unknown
   #baselines: readonly BaselineState[] = []
   #pending!: OrderedStore<Pending>
@@ -118,9 +122,14 @@ export class ModelPart implements GraphPart {
     this.stores = [this.#weights, this.evaluation]
     this.#features = new Float64Array(this.vector.width)
     this.#featureBytes = new Uint8Array(this.#features.buffer)
-    this.#scores = new Float64Array(scorers.length)
     this.#joinOf = fieldReader(model.label.join)
-    this.featureSet = model.columns.join(',')
+    this.featureSet = createHash('sha256').update(model.columns.join(',')).digest('hex').slice(0, 16)
+    const fields = new Set(
+      model.views.flatMap((view) =>
+        view.entity.map(({ field }) => view.keys[model.trigger.name]?.[field] ?? field),
+      ),
+    )
+    this.#entityFields = [...fields].map((field) => ({ field, read: fieldReader(field) }))
   }
 
   /** Examples learned so far: the version of the weights. */
@@ -185,9 +194,12 @@ export class ModelPart implements GraphPart {
       variant: 'champion',
       role: 'champion',
       propensity: 1,
+      entityKeys: this.#entityKeys(value),
       featureSet: this.featureSet,
       features: featureBytes,
       output,
+      scores: null,
+      latencyMicros: null,
       position: { task, offsets: offsets.slice() },
       triggerTopic: record.topic,
       triggerPartition: record.partition,
@@ -196,6 +208,16 @@ export class ModelPart implements GraphPart {
     }
     outputs.prediction(prediction, timestampMs)
     onPrediction?.(prediction)
+  }
+
+  #entityKeys(trigger: object): Record<string, string> {
+    const keys: Record<string, string> = {}
+    for (const { field, read } of this.#entityFields) {
+      const part = read(trigger)
+      if (part !== null && part !== undefined)
+        keys[field] = Array.isArray(part) ? part.join('|') : String(part)
+    }
+    return keys
   }
 
   #takeLabel(record: TaskRecord): void {
@@ -215,8 +237,7 @@ export class ModelPart implements GraphPart {
 
   #learn(requestId: string, pending: Pending, label: number, labeledAt: TimestampMs): void {
     const { model, outputs, task, offsets } = this.#options
-    this.#scores.set(pending.scores)
-    this.evaluation.add(this.#scores, 0, label, labeledAt)
+    this.evaluation.add(pending.scores, label, labeledAt)
     this.#featureBytes.set(pending.features)
     this.#weights.learn(this.#features, label, 1)
     for (const [index, baseline] of this.#baselines.entries()) {
@@ -228,6 +249,7 @@ export class ModelPart implements GraphPart {
         requestId,
         model: model.name,
         features: pending.features,
+        featureSet: this.featureSet,
         label,
         weight: 1,
         predictedAt: pending.predictedAt,

@@ -1,11 +1,9 @@
+import type { SourceRow } from '../../models/declaration.ts'
 import type { Assembly } from '../../replay/assembly.ts'
 import { ByteWriter } from '../../state/contracts/byte-writer.ts'
 import type { BoundContract } from '../../state/contracts/codec.ts'
 import type { Log, LogWriter } from '../../state/log/log.ts'
 import { partitionOf } from '../../state/log/partitioner.ts'
-
-/** One row of a source as the events that it becomes: event name and value, in order. */
-export type ImportRow = readonly (readonly [event: string, value: object])[]
 
 export interface ImportProgress {
   readonly rows: number
@@ -36,7 +34,7 @@ export class Importer {
   /** `source` names the rows for ever; values are trusted to fit their contracts. */
   async run(
     source: string,
-    rows: Iterable<ImportRow> | AsyncIterable<ImportRow>,
+    rows: Iterable<SourceRow> | AsyncIterable<SourceRow>,
     onProgress?: (progress: ImportProgress) => void,
   ): Promise<ImportProgress> {
     const topic = `${this.#assembly.declaration.name}-imports`

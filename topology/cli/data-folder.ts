@@ -1,0 +1,59 @@
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import type { Declaration } from '../../models/declaration.ts'
+import { CliError } from './cli-error.ts'
+import { loadTopology } from './load-topology.ts'
+
+/** What a data folder remembers for later commands. */
+interface Remembered {
+  /** Path of the topology's module. */
+  readonly module: string
+}
+
+interface Door {
+  readonly pid: number
+  readonly url: string
+}
+
+/** Where an application's log and state live unless `--data` says so. */
+export const defaultDataFolder = (name: string): string => join('.headwater', name)
+
+export function rememberModule(data: string, module: string): void {
+  mkdirSync(data, { recursive: true })
+  writeFileSync(
+    join(data, 'topology.json'),
+    `${JSON.stringify({ module: resolve(module) } satisfies Remembered)}\n`,
+  )
+}
+
+/** The topology of a data folder: of the module given, else of the one that ran there last. */
+export async function topologyOf(data: string, module: string | undefined): Promise<Declaration> {
+  if (module !== undefined) return loadTopology(module)
+  const path = join(data, 'topology.json')
+  if (!existsSync(path)) {
+    throw new CliError(
+      `${resolve(data)} holds no application yet; run one there, or name its module with --topology`,
+    )
+  }
+  return loadTopology((JSON.parse(readFileSync(path, 'utf8')) as Remembered).module)
+}
+
+/** Says where a running engine of this folder answers; removed at its end. */
+export function announceDoor(data: string, url: string): () => void {
+  const path = join(data, 'door.json')
+  writeFileSync(path, `${JSON.stringify({ pid: process.pid, url } satisfies Door)}\n`)
+  return () => rmSync(path, { force: true })
+}
+
+/** The address of the engine that has this folder open, or undefined. */
+export function runningDoor(data: string): string | undefined {
+  const path = join(data, 'door.json')
+  if (!existsSync(path)) return undefined
+  const { pid, url } = JSON.parse(readFileSync(path, 'utf8')) as Door
+  try {
+    process.kill(pid, 0)
+    return url
+  } catch {
+    return undefined
+  }
+}
