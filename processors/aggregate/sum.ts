@@ -1,0 +1,67 @@
+import type { ColumnAggregate, ColumnFold } from './aggregate.ts'
+import { countFold } from './count.ts'
+
+/**
+ * Sum with the rounding errors kept apart. Columns: [sum, error]; the value
+ * is their sum, as if added up with twice the digits of a double.
+ *
+ * Each addition splits off its exact rounding error (TwoSum, without a
+ * branch), and the errors are added up on their own.
+ *
+ * Source: A. Neumaier, "Rundungsfehleranalyse einiger Verfahren zur Summation
+ * endlicher Summen", ZAMM 54, 1974; D. E. Knuth, "The Art of Computer
+ * Programming" 2, 4.2.2 (TwoSum); T. Ogita, S. M. Rump, S. Oishi, "Accurate
+ * Sum and Dot Product", SIAM J. Sci. Comput. 26(6), 2005 (error bound).
+ */
+export const sumFold: ColumnFold = {
+  id: 'sum',
+  width: 2,
+  init(columns, at) {
+    columns[at] = 0
+    columns[at + 1] = 0
+  },
+  add: addCompensated,
+  mergeRows(into, at, rows, from, stride, count) {
+    let sum = into[at]!
+    let error = into[at + 1]!
+    const end = from + count * stride
+    for (let row = from; row < end; row += stride) {
+      const value = rows[row]!
+      const next = sum + value
+      const used = next - sum
+      error += sum - (next - used) + (value - used) + rows[row + 1]!
+      sum = next
+    }
+    into[at] = sum
+    into[at + 1] = error
+  },
+  remove(columns, at, value) {
+    addCompensated(columns, at, -value)
+  },
+}
+
+/** Adds `value` to the pair [sum, error] at `at`. */
+export function addCompensated(columns: Float64Array, at: number, value: number): void {
+  const sum = columns[at]!
+  const next = sum + value
+  const used = next - sum
+  columns[at + 1]! += sum - (next - used) + (value - used)
+  columns[at] = next
+}
+
+/**
+ * Sum of the values present; null where there were none, unless `whenEmpty`
+ * says what to give instead. A sum that overflows is null.
+ */
+export function sum({ whenEmpty = Number.NaN }: { whenEmpty?: number } = {}): ColumnAggregate {
+  return {
+    kind: 'columns',
+    name: 'sum',
+    folds: [countFold, sumFold],
+    laws: { orderInsensitive: true, invertible: true },
+    finish: (columns, at) => (columns[at[0]!] === 0 ? whenEmpty : sumAt(columns, at[1]!)),
+  }
+}
+
+/** Value of the pair [sum, error]; NaN once it has overflowed. */
+export const sumAt = (columns: Float64Array, at: number): number => columns[at]! + columns[at + 1]!
