@@ -17,6 +17,26 @@ export function request<Trigger, const Name extends string>(
   return { kind: 'request-features', features }
 }
 
+/** Features computed from the model's other features, of any view: ratios, differences, smoothed rates. */
+export interface ComputedFeatures<Name extends string = string, Of extends string = string> {
+  readonly kind: 'computed-features'
+  readonly features: Readonly<Record<Name, ComputedFeature<Of>>>
+}
+
+export interface ComputedFeature<Of extends string = string> {
+  /** Features declared before this one. */
+  readonly of: readonly Of[]
+  /** Gets their values in that order, NaN for null; a result that is not finite is null. */
+  readonly value: (...values: number[]) => number
+}
+
+/** `computed({ liftOfUser: { of: ['userMean', 'movieMean'], value: (user, movie) => user - movie } })`. */
+export function computed<const Name extends string, const Of extends string>(
+  features: Readonly<Record<Name, ComputedFeature<Of>>>,
+): ComputedFeatures<Name, Of> {
+  return { kind: 'computed-features', features }
+}
+
 /**
  * Makes a learner for the columns of a model, in the order of its features.
  * `Name` are the features it mentions: one that the model lacks does not compile.
@@ -44,7 +64,10 @@ export const byKey = <const Field extends string>(field: Field, name = `${field}
   by: field,
 })
 
-type FeatureSource<Trigger> = FeatureView<keyof Trigger & string> | RequestFeatures<Trigger>
+type FeatureSource<Trigger> =
+  | FeatureView<keyof Trigger & string>
+  | RequestFeatures<Trigger>
+  | ComputedFeatures
 
 type NamesOf<Source> =
   Source extends FeatureView<string, infer Name>
@@ -85,7 +108,7 @@ export interface Model {
   readonly trigger: Contract
   readonly views: readonly FeatureView[]
   /** Feature sources in declared order: the order of the columns. */
-  readonly sources: readonly (FeatureView | RequestFeatures<never>)[]
+  readonly sources: readonly (FeatureView | RequestFeatures<never> | ComputedFeatures)[]
   /** Names of the columns, `[features]`. */
   readonly columns: readonly string[]
   readonly label: {
@@ -110,7 +133,7 @@ export function model<Trigger, Label, const Sources extends readonly FeatureSour
   if (!/^[a-z][a-z0-9-]*$/.test(name)) {
     throw new RangeError(`a model's name is lower-case words joined by "-", got "${name}"`)
   }
-  const sources = options.features as unknown as readonly (FeatureView | RequestFeatures<never>)[]
+  const sources = options.features as unknown as Model['sources']
   const views = sources.filter((source): source is FeatureView => source.kind === 'feature-view')
   const trigger = options.on as Contract
   for (const view of views) {
@@ -127,6 +150,18 @@ export function model<Trigger, Label, const Sources extends readonly FeatureSour
     source.kind === 'feature-view' ? [...source.features.keys()] : Object.keys(source.features),
   )
   const twice = columns.find((column, index) => columns.indexOf(column) !== index)
+  const computedFrom = sources.flatMap((source) =>
+    source.kind === 'computed-features' ? Object.entries(source.features) : [],
+  )
+  for (const [column, { of }] of computedFrom) {
+    const known = columns.slice(0, columns.indexOf(column))
+    const unknown = of.find((each) => !known.includes(each))
+    if (unknown !== undefined) {
+      throw new RangeError(
+        `model "${name}": "${column}" is computed from "${unknown}", which is not declared before it; there are ${known.join(', ')}`,
+      )
+    }
+  }
   if (twice !== undefined) {
     throw new RangeError(`model "${name}" has two features named "${twice}"; rename one`)
   }

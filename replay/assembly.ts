@@ -48,8 +48,11 @@ export interface Assembly {
   readonly events: ReadonlyMap<string, BoundContract<object>>
   readonly engine: BoundEngineContracts
   readonly outputs: Outputs
-  /** Brings the state from its checkpoint to the last commit on the log. */
-  recover(onProgress?: (progress: RecoveryProgress) => void): Promise<RecoveryProgress>
+  /** Brings the state from its checkpoint to the last commit on the log; `onBatch` is called after each batch of it. */
+  recover(
+    onProgress?: (progress: RecoveryProgress) => void,
+    onBatch?: () => Promise<void>,
+  ): Promise<RecoveryProgress>
 }
 
 export type BoundEngineContracts = { readonly [Name in keyof EngineContracts]: BoundContract<object> }
@@ -148,7 +151,7 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
     events,
     engine,
     outputs,
-    recover: (onProgress) => recover(task, log, engine.commit, onProgress),
+    recover: (onProgress, onBatch) => recover(task, log, engine.commit, onProgress, onBatch),
   }
 }
 
@@ -157,6 +160,7 @@ async function recover(
   log: Log,
   commits: BoundContract<object>,
   onProgress?: (progress: RecoveryProgress) => void,
+  onBatch?: () => Promise<void>,
 ): Promise<RecoveryProgress> {
   const { sequence } = await task.open()
   const { end } = await log.offsets(commits.contract.topic, 0)
@@ -165,6 +169,9 @@ async function recover(
   let records = 0
   for await (const commit of readCommits(log, commits as BoundContract<CommitEvent>, task.id, sequence)) {
     await task.follow(commit)
+    await onBatch?.()
+    // What is followed is on the log already, so it may be checkpointed at once.
+    task.checkpointIfDue(Promise.resolve())
     done++
     records += commit.count
     onProgress?.({ commits: done, of, records })

@@ -18,6 +18,17 @@ interface RequestColumns {
   readonly readers: readonly InputReader[]
 }
 
+interface ComputedColumns {
+  readonly kind: 'computed'
+  readonly at: number
+  readonly computes: readonly {
+    readonly of: readonly number[]
+    readonly value: (...values: number[]) => number
+  }[]
+}
+
+type Columns = ViewColumns | RequestColumns | ComputedColumns
+
 /**
  * Reads a model's feature vector for a trigger event: `[features]` in the
  * model's column order, NaN for null. The same code answers live, in a
@@ -25,12 +36,20 @@ interface RequestColumns {
  */
 export class ModelVector {
   readonly width: number
-  readonly #columns: readonly (ViewColumns | RequestColumns)[]
+  readonly #columns: readonly Columns[]
 
   constructor(model: Model, viewStates: ReadonlyMap<string, ViewState>) {
     let at = 0
-    this.#columns = model.sources.map((source): ViewColumns | RequestColumns => {
+    this.#columns = model.sources.map((source): Columns => {
       const start = at
+      if (source.kind === 'computed-features') {
+        const computes = Object.values(source.features).map(({ of, value }) => ({
+          of: of.map((name) => model.columns.indexOf(name)),
+          value,
+        }))
+        at += computes.length
+        return { kind: 'computed', at: start, computes }
+      }
       if (source.kind === 'request-features') {
         const readers = Object.values(source.features).map((read) =>
           inputReader(read as () => number, undefined),
@@ -60,6 +79,11 @@ export class ModelVector {
       if (columns.kind === 'request') {
         const { at, readers } = columns
         for (let index = 0; index < readers.length; index++) into[at + index] = readers[index]!(trigger)
+      } else if (columns.kind === 'computed') {
+        for (const [index, { of, value }] of columns.computes.entries()) {
+          const result = value(...of.map((column) => into[column]!))
+          into[columns.at + index] = Number.isFinite(result) ? result : Number.NaN
+        }
       } else if (columns.keys.many) {
         columns.state.read(columns.keys.keysOf(trigger), queryMs, into, columns.at)
       } else {

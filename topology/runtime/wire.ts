@@ -1,4 +1,5 @@
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { embeddedRegistry } from '../../state/contracts/embedded-registry.ts'
 import type { SchemaEvent, SchemaJournal, SchemaRegistry } from '../../state/contracts/schema-registry.ts'
@@ -15,6 +16,8 @@ export interface Wiring {
   readonly writer: LogWriter
   readonly registry: SchemaRegistry
   readonly database: Database
+  /** Another, empty database beside the state: for a rebuild or an audit. Removed by `close`. */
+  scratch(): Promise<Database>
   close(): Promise<void>
 }
 
@@ -23,34 +26,55 @@ export interface WireOptions {
   readonly data?: string
   /** Wall clock in ms: the append times of the log. */
   readonly now: () => number
+  /** Reads the log beside a running engine, and nothing else: no writer, no state. */
+  readonly readOnly?: boolean
 }
 
 const schemasTopic = '_schemas'
 
 /** One process: the embedded log and RocksDB in a folder, or both in memory. */
-export async function wire({ data, now }: WireOptions): Promise<Wiring> {
-  if (data !== undefined) mkdirSync(data, { recursive: true })
-  const log =
-    data === undefined ? openMemoryLog({ now }) : await openEmbeddedLog({ path: join(data, 'log'), now })
+export async function wire({ data, now, readOnly = false }: WireOptions): Promise<Wiring> {
+  if (data !== undefined && !readOnly) mkdirSync(data, { recursive: true })
+  const opened: { close(): Promise<void> }[] = []
+  const scratchFolders: string[] = []
+  const close = async () => {
+    for (const each of opened.reverse()) await each.close()
+    for (const folder of scratchFolders) rmSync(folder, { recursive: true, force: true })
+  }
+  const keep = <Opened extends { close(): Promise<void> }>(each: Opened): Opened => {
+    opened.push(each)
+    return each
+  }
   try {
-    const database =
-      data === undefined ? memoryDatabase() : await openRocksdbDatabase({ path: join(data, 'state') })
-    const writer = await log.writer('engine')
-    await log.createTopic({ name: schemasTopic, partitions: 1, compacted: false })
+    const log = keep(
+      data === undefined
+        ? openMemoryLog({ now })
+        : await openEmbeddedLog({ path: join(data, 'log'), now, readOnly }),
+    )
+    // A reader writes nowhere: what its task emits is muted, and this log is thrown away.
+    const writer = keep(await (readOnly ? keep(openMemoryLog({ now })) : log).writer('engine'))
+    const database = keep(
+      data === undefined || readOnly
+        ? memoryDatabase()
+        : await openRocksdbDatabase({ path: join(data, 'state') }),
+    )
+    if (!readOnly) await log.createTopic({ name: schemasTopic, partitions: 1 })
     const registry = await embeddedRegistry(schemaJournal(log, writer))
     return {
       log,
       writer,
       registry,
       database,
-      async close() {
-        await writer.close()
-        await database.close()
-        await log.close()
+      async scratch() {
+        if (data === undefined) return keep(memoryDatabase())
+        const folder = mkdtempSync(join(tmpdir(), 'headwater-'))
+        scratchFolders.push(folder)
+        return keep(await openRocksdbDatabase({ path: folder }))
       },
+      close,
     }
   } catch (error) {
-    await log.close()
+    await close()
     throw error
   }
 }

@@ -1,0 +1,183 @@
+import type { Declaration } from '../models/declaration.ts'
+import type { Prediction } from '../models/serving/model-part.ts'
+import { ByteWriter } from '../state/contracts/byte-writer.ts'
+import type { BoundContract } from '../state/contracts/codec.ts'
+import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
+import type { Log, LogWriter } from '../state/log/log.ts'
+import { partitionOf } from '../state/log/partitioner.ts'
+import type { RecordBatch } from '../state/log/record-batch.ts'
+import type { Database } from '../state/store/database.ts'
+import { assemble, type RecoveryProgress } from './assembly.ts'
+
+export interface AuditOptions {
+  readonly declaration: Declaration
+  readonly log: Log
+  readonly writer: LogWriter
+  readonly registry: SchemaRegistry
+  /** An empty database to fold into. */
+  readonly database: Database
+  readonly onProgress?: (progress: RecoveryProgress) => void
+  /** How many differences are described; all are counted. */
+  readonly describe?: number
+}
+
+/** One difference between what was served and what the log gives. */
+export interface AuditMismatch {
+  readonly model: string
+  readonly requestId: string
+  /** The first field that differs; a feature by its name. */
+  readonly what: string
+  readonly served: string
+  readonly recomputed: string
+  readonly trigger: string
+}
+
+export interface AuditReport {
+  readonly predictions: number
+  readonly mismatches: number
+  /** Served predictions that the replay did not make, or the other way round. */
+  readonly unpaired: number
+  readonly examples: readonly AuditMismatch[]
+}
+
+/**
+ * Recomputes every prediction of the log at its position, by folding the log
+ * anew in the recorded interleaving, and compares it bit for bit with what
+ * was served: features, weights' version, output and position.
+ */
+export async function audit(options: AuditOptions): Promise<AuditReport> {
+  const { log, describe = 10 } = options
+  const made: Prediction[] = []
+  const assembly = await assemble({ ...options, onPrediction: (prediction) => made.push(prediction) })
+  const served = new ServedPredictions(
+    log,
+    assembly.engine.prediction as BoundContract<object> as BoundContract<Prediction>,
+    assembly.declaration.partitions,
+  )
+  await served.open()
+  let predictions = 0
+  let mismatches = 0
+  let unpaired = 0
+  const examples: AuditMismatch[] = []
+  await assembly.recover(options.onProgress, async () => {
+    for (const prediction of made.splice(0)) {
+      predictions++
+      const logged = await served.next(prediction)
+      const difference = logged && firstDifference(logged, prediction, options.declaration)
+      if (logged === undefined) unpaired++
+      if (logged !== undefined && difference === undefined) continue
+      mismatches++
+      if (examples.length < describe) {
+        examples.push({
+          model: prediction.model,
+          requestId: prediction.requestId,
+          trigger: `${prediction.triggerTopic}[${prediction.triggerPartition}]@${prediction.triggerOffset}`,
+          ...(difference ?? { what: 'prediction', served: 'none', recomputed: 'made' }),
+        })
+      }
+    }
+  })
+  const left = served.left()
+  return { predictions, mismatches: mismatches + left, unpaired: unpaired + left, examples }
+}
+
+/** The logged predictions of each partition, in order: the order in which a replay makes them. */
+class ServedPredictions {
+  readonly #log: Log
+  readonly #bound: BoundContract<Prediction>
+  readonly #cursors: { offset: bigint; end: bigint; batch: RecordBatch | undefined; index: number }[]
+  readonly #key = new ByteWriter(256)
+
+  constructor(log: Log, bound: BoundContract<Prediction>, partitions: number) {
+    this.#log = log
+    this.#bound = bound
+    this.#cursors = Array.from({ length: partitions }, () => ({
+      offset: 0n,
+      end: 0n,
+      batch: undefined,
+      index: 0,
+    }))
+  }
+
+  /** The next logged prediction of the partition where this one belongs. */
+  async next(prediction: Prediction): Promise<Prediction | undefined> {
+    const key = this.#key
+    key.reset()
+    this.#bound.writeKey(prediction, key)
+    const partition = partitionOf(key.bytes, 0, key.length, this.#cursors.length)
+    const cursor = this.#cursors[partition]!
+    if (cursor.batch === undefined || cursor.index >= cursor.batch.count) {
+      const { topic } = this.#bound.contract
+      cursor.batch = await this.#log.read({ topic, partition, offset: cursor.offset, maxBytes: 1 << 20 })
+      cursor.offset = cursor.batch.nextOffset
+      cursor.index = 0
+      if (cursor.batch.count === 0) return undefined
+    }
+    const { batch } = cursor
+    const index = cursor.index++
+    return this.#bound.readValue(batch.bytes, batch.valueStart[index]!, batch.valueEnd[index]!)
+  }
+
+  /** Goes to the start of each partition and notes where it ends now. */
+  async open(): Promise<void> {
+    for (const [partition, cursor] of this.#cursors.entries()) {
+      const { start, end } = await this.#log.offsets(this.#bound.contract.topic, partition)
+      cursor.offset = start
+      cursor.end = end
+    }
+  }
+
+  /** Predictions that were on the log at `open` and were not asked for. */
+  left(): number {
+    let count = 0
+    for (const { offset, end, batch, index } of this.#cursors) {
+      const consumed = Number(offset) - ((batch?.count ?? 0) - index)
+      count += Math.max(0, Number(end) - consumed)
+    }
+    return count
+  }
+}
+
+function firstDifference(
+  served: Prediction,
+  recomputed: Prediction,
+  { models }: Declaration,
+): { what: string; served: string; recomputed: string } | undefined {
+  for (const field of ['model', 'requestId', 'modelVersion', 'featureSet', 'triggerTopic'] as const) {
+    if (served[field] !== recomputed[field]) return difference(field, served[field], recomputed[field])
+  }
+  for (const field of ['triggerPartition', 'triggerOffset', 'predictedAt'] as const) {
+    if (served[field] !== recomputed[field]) return difference(field, served[field], recomputed[field])
+  }
+  if (!Buffer.from(served.features).equals(recomputed.features)) {
+    const columns = models.find(({ name }) => name === served.model)?.columns ?? []
+    return differingFeature(served.features, recomputed.features, columns)
+  }
+  if (!Object.is(served.output, recomputed.output)) {
+    return difference('output', served.output, recomputed.output)
+  }
+  const [left, right] = [served.position.offsets.join(','), recomputed.position.offsets.join(',')]
+  return left === right ? undefined : difference('position', left, right)
+}
+
+function differingFeature(
+  served: Uint8Array,
+  recomputed: Uint8Array,
+  columns: readonly string[],
+): { what: string; served: string; recomputed: string } {
+  const left = Buffer.from(served)
+  const right = Buffer.from(recomputed)
+  for (const [index, column] of columns.entries()) {
+    const at = index * 8
+    if (left.compare(right, at, at + 8, at, at + 8) !== 0) {
+      return difference(`feature ${column}`, left.readDoubleLE(at), right.readDoubleLE(at))
+    }
+  }
+  return difference('features', `${left.length} bytes`, `${right.length} bytes`)
+}
+
+const difference = (what: string, served: unknown, recomputed: unknown) => ({
+  what,
+  served: String(served),
+  recomputed: String(recomputed),
+})
