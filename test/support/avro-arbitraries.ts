@@ -137,8 +137,16 @@ const anyLong = fc.oneof(
 
 const same = (value: unknown): ValuePair => ({ ours: value, avsc: value })
 
+export interface ValueOptions {
+  /** Only what every promotion keeps, avsc's included: longs within 2^50 (it loses the sign of larger ones) and bytes that are ASCII. */
+  readonly promotable?: boolean
+}
+
 /** Any value under a schema without recursive types. */
-export function anyValue(node: SchemaNode): fc.Arbitrary<ValuePair> {
+export function anyValue(node: SchemaNode, options: ValueOptions = {}): fc.Arbitrary<ValuePair> {
+  const limit = options.promotable ? 2n ** 50n : 2n ** 63n
+  const longs = options.promotable ? fc.integer({ min: -(2 ** 50), max: 2 ** 50 }) : anyLong
+  const byte = { max: options.promotable ? 0x7f : 0xff }
   switch (node.kind) {
     case 'null':
       return fc.constant(same(null))
@@ -148,14 +156,14 @@ export function anyValue(node: SchemaNode): fc.Arbitrary<ValuePair> {
       return fc.integer().map(same)
     case 'long':
       return node.bigint
-        ? fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map(same)
-        : anyLong.map((value) => ({ ours: value, avsc: BigInt(value) }))
+        ? fc.bigInt({ min: -limit, max: limit - 1n }).map(same)
+        : longs.map((value) => ({ ours: value, avsc: BigInt(value) }))
     case 'float':
       return fc.float().map(same)
     case 'double':
       return fc.double().map(same)
     case 'bytes':
-      return fc.uint8Array({ maxLength: 80 }).map((value) => same(Buffer.from(value)))
+      return fc.uint8Array({ ...byte, maxLength: 80 }).map((value) => same(Buffer.from(value)))
     case 'fixed':
       return fc
         .uint8Array({ minLength: node.sizeBytes, maxLength: node.sizeBytes })
@@ -165,7 +173,7 @@ export function anyValue(node: SchemaNode): fc.Arbitrary<ValuePair> {
     case 'enum':
       return fc.constantFrom(...node.symbols).map(same)
     case 'array':
-      return fc.array(anyValue(node.items), { maxLength: 4 }).map((items) => ({
+      return fc.array(anyValue(node.items, options), { maxLength: 4 }).map((items) => ({
         ours: items.map(({ ours }) => ours),
         avsc: items.map((item) => item.avsc),
       }))
@@ -173,7 +181,7 @@ export function anyValue(node: SchemaNode): fc.Arbitrary<ValuePair> {
       return fc
         .dictionary(
           fc.string().filter((key) => key !== '__proto__'),
-          anyValue(node.values),
+          anyValue(node.values, options),
           { maxKeys: 4 },
         )
         .map((items) => ({
@@ -181,7 +189,7 @@ export function anyValue(node: SchemaNode): fc.Arbitrary<ValuePair> {
           avsc: Object.fromEntries(Object.entries(items).map(([key, item]) => [key, item.avsc])),
         }))
     case 'record':
-      return fc.tuple(...node.fields.map(({ type }) => anyValue(type))).map((values) => ({
+      return fc.tuple(...node.fields.map(({ type }) => anyValue(type, options))).map((values) => ({
         ours: Object.fromEntries(node.fields.map(({ name }, index) => [name, values[index]?.ours])),
         avsc: Object.fromEntries(node.fields.map(({ name }, index) => [name, values[index]?.avsc])),
       }))
@@ -189,10 +197,80 @@ export function anyValue(node: SchemaNode): fc.Arbitrary<ValuePair> {
       return fc.nat(node.branches.length - 1).chain((index) => {
         const branch = node.branches[index] as SchemaNode
         if (branch.kind === 'null') return fc.constant(same(null))
-        return anyValue(branch).map(({ ours, avsc: wrapped }) => ({
+        return anyValue(branch, options).map(({ ours, avsc: wrapped }) => ({
           ours: node.tagged ? { [node.tags[index] ?? '']: ours } : ours,
           avsc: { [typeName(branch)]: wrapped },
         }))
       })
   }
+}
+
+/**
+ * A later version of a schema: fields come, go, move, are renamed, types are
+ * promoted, replaced or made nullable, symbols change. Some of the results
+ * read the earlier version's records and some do not.
+ */
+export const evolved = (schema: AvroSchema): fc.Arbitrary<AvroSchema> =>
+  fc.infiniteStream(fc.nat(99)).map((stream) => {
+    const choose = () => stream.next().value as number
+    return change(schema, choose, { added: 0 })
+  })
+
+type Choose = () => number
+
+const replacements: readonly AvroSchema[] = ['int', 'long', 'float', 'double', 'string', 'bytes', 'boolean']
+
+function change(schema: AvroSchema, choose: Choose, names: { added: number }): AvroSchema {
+  const roll = choose()
+  if (Array.isArray(schema)) return changeUnion(schema as readonly AvroSchema[], roll, choose, names)
+  if (roll < 8 && schema !== 'null') return ['null', schema]
+  if (typeof schema === 'string')
+    return roll < 40 ? (replacements[choose() % replacements.length] ?? schema) : schema
+  const type = schema as AvroTypeObject
+  switch (type.type) {
+    case 'array':
+      return { ...type, items: change(type.items ?? 'null', choose, names) }
+    case 'map':
+      return { ...type, values: change(type.values ?? 'null', choose, names) }
+    case 'enum':
+      if (roll < 40) return { ...type, symbols: ['C', 'B', 'X', 'A'].slice(0, 1 + (choose() % 4)) }
+      return roll < 60 ? { ...type, symbols: [...(type.symbols ?? []), 'Y'] } : type
+    case 'fixed':
+      return roll < 20 ? { ...type, size: choose() % 5 } : type
+    case 'record':
+      return changeRecord(type, choose, names)
+    default:
+      return type
+  }
+}
+
+function changeUnion(
+  branches: readonly AvroSchema[],
+  roll: number,
+  choose: Choose,
+  names: { added: number },
+): AvroSchema {
+  if (roll < 15 && branches.length > 1) return branches.slice(1)
+  if (roll < 30) return [...branches].reverse()
+  if (roll < 40) return branches[0] ?? 'null'
+  return branches.map((branch) => {
+    const next = typeof branch === 'string' ? branch : change(branch, choose, names)
+    return Array.isArray(next) ? branch : next
+  })
+}
+
+function changeRecord(type: AvroTypeObject, choose: Choose, names: { added: number }): AvroTypeObject {
+  const fields = (type.fields ?? []).flatMap((field): AvroField[] => {
+    const roll = choose()
+    if (roll < 10) return []
+    const next = change(field.type, choose, names)
+    if (roll < 20) return [{ name: `${field.name}New`, aliases: [field.name], type: next }]
+    return [{ ...field, type: next }]
+  })
+  const roll = choose()
+  const added = `added${names.added++}`
+  if (roll < 25) fields.unshift({ name: added, type: ['null', 'int'], default: null })
+  else if (roll < 40) fields.push({ name: added, type: { type: 'array', items: 'int' }, default: [1, 2] })
+  else if (roll < 45) fields.push({ name: added, type: 'int' })
+  return { ...type, fields: roll < 60 ? fields : [...fields].reverse() }
 }
