@@ -1,6 +1,7 @@
 import type { LearnerSpec } from './model.ts'
 import type { HashedColumn, HashedColumnsOptions } from './online/hashed-columns.ts'
 import {
+  type HashedRegressionOptions,
   hashedLogistic as hashedLogisticLearner,
   hashedRegression as hashedRegressionLearner,
 } from './online/hashed-linear.ts'
@@ -31,13 +32,25 @@ export function hashedLogistic<const Name extends string>(
   }
 }
 
+/** What a regression may say beside its columns. */
+export interface HashedRegressionModelOptions<Name extends string>
+  extends HashedModelOptions<Name>,
+    Pick<HashedRegressionOptions, 'link' | 'huber' | 'scaleLabel'> {}
+
 /** Linear regression over the same columns; predicts in the label's unit. */
 export function hashedRegression<const Name extends string>(
-  options: HashedModelOptions<Name> = {},
+  options: HashedRegressionModelOptions<Name> = {},
 ): LearnerSpec<Name> {
+  const { link, huber, scaleLabel } = options
   return {
     task: 'regression',
-    build: (columns) => hashedRegressionLearner(columnOptions(columns, options)),
+    build: (columns) =>
+      hashedRegressionLearner({
+        ...columnOptions(columns, options),
+        ...(link === undefined ? {} : { link }),
+        ...(huber === undefined ? {} : { huber }),
+        ...(scaleLabel === undefined ? {} : { scaleLabel }),
+      }),
   }
 }
 

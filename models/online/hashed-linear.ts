@@ -16,6 +16,29 @@ export interface HashedRegressionOptions extends HashedLinearOptions {
    * cents alike. Predictions are in the label's own unit either way.
    */
   readonly scaleLabel?: boolean
+  /**
+   * `log`: learns the logarithm of the label and predicts its exponential, so
+   * that errors count in proportion and no answer is negative. A label of 0 or
+   * less is then passed over. `identity` unless given.
+   */
+  readonly link?: 'identity' | 'log'
+  /**
+   * Errors beyond this size pull no harder than one of this size, so that a
+   * broken label does little harm. In the unit of what is learnt: standard
+   * deviations with `scaleLabel`. Absent: no bound.
+   *
+   * Source: Huber, "Robust Estimation of a Location Parameter", 1964.
+   */
+  readonly huber?: number
+}
+
+/** What makes one of the linear models. */
+interface Shape {
+  readonly kind: string
+  readonly logistic: boolean
+  readonly scaleLabel: boolean
+  readonly logLink: boolean
+  readonly huber: number
 }
 
 /** A constant rate follows a changing world; on a half-year of flights it beat every fading one. */
@@ -26,6 +49,9 @@ const regressionOptimizer: SlotOptimizerOptions = { kind: 'adagrad', rate: 0.1 }
 
 /** Largest slope of a loss that is followed; a broken label moves no weight further. */
 const slopeLimit = 1e12
+
+/** Greatest logarithm that an answer is the exponential of; e^700 is finite still. */
+const exponentLimit = 700
 
 /** Cells before the scaler: mean, variance and number of labels, and one to keep the memory even. */
 const labelCells = 4
@@ -43,26 +69,30 @@ const labelCells = 4
  * Learning", ICML 2009.
  */
 export function hashedLogistic(options: HashedLinearOptions): ExplainableLearner<CellState> {
-  return hashedModel('hashed-logistic', options, false, true)
+  const shape = { logistic: true, scaleLabel: false, logLink: false, huber: Number.POSITIVE_INFINITY }
+  return hashedModel(options, { kind: 'hashed-logistic', ...shape })
 }
 
 /** Linear regression on the squared loss, over the same columns as `hashedLogistic`. */
 export function hashedRegression(options: HashedRegressionOptions): ExplainableLearner<CellState> {
-  const scaleLabel = options.scaleLabel ?? true
-  return hashedModel(
-    scaleLabel ? 'hashed-regression' : 'hashed-regression-unscaled',
-    options,
+  const { scaleLabel = true, link = 'identity', huber = Number.POSITIVE_INFINITY } = options
+  if (!(huber > 0)) throw new RangeError(`huber must be positive, got ${huber}`)
+  const traits = [
+    ...(scaleLabel ? [] : ['unscaled']),
+    ...(link === 'log' ? ['log'] : []),
+    ...(Number.isFinite(huber) ? [`huber(${huber})`] : []),
+  ]
+  return hashedModel(options, {
+    kind: ['hashed-regression', ...traits].join('-'),
+    logistic: false,
     scaleLabel,
-    false,
-  )
+    logLink: link === 'log',
+    huber,
+  })
 }
 
-function hashedModel(
-  kind: string,
-  options: HashedLinearOptions,
-  scaleLabel: boolean,
-  logistic: boolean,
-): ExplainableLearner<CellState> {
+function hashedModel(options: HashedLinearOptions, shape: Shape): ExplainableLearner<CellState> {
+  const { kind, logistic, scaleLabel, logLink, huber } = shape
   const columns = hashedColumns(options)
   const optimizerOptions = options.optimizer ?? (logistic ? logisticOptimizer : regressionOptimizer)
   const { slots, values, slotCount, scaler } = columns
@@ -88,9 +118,11 @@ function hashedModel(
     predict({ cells }, features) {
       const sum = score(cells, columns.fill(cells, scalerAt, features))
       if (logistic) return 1 / (1 + Math.exp(-sum))
-      return scaleLabel ? cells[0]! + sum * labelDeviation(cells) : sum
+      const answer = scaleLabel ? cells[0]! + sum * labelDeviation(cells) : sum
+      return logLink ? Math.exp(Math.min(exponentLimit, answer)) : answer
     },
-    learn(state, features, label, weight = 1) {
+    learn(state, features, given, weight = 1) {
+      const label = logLink ? Math.log(given) : given
       if (!(label <= featureLimit && label >= -featureLimit && weight > 0 && weight <= featureLimit)) return
       const { cells, touched } = state
       state.touch(0, weightsAt)
@@ -99,7 +131,8 @@ function hashedModel(
       const count = columns.fill(cells, scalerAt, features)
       const sum = score(cells, count)
       const target = scaleLabel ? (label - cells[0]!) / labelDeviation(cells) : label
-      const slope = weight * (logistic ? 1 / (1 + Math.exp(-sum)) - label : 2 * (sum - target))
+      const error = Math.min(huber, Math.max(-huber, sum - target))
+      const slope = weight * (logistic ? 1 / (1 + Math.exp(-sum)) - label : 2 * error)
       optimizer.step(cells, touched, slots, values, count, clamp(slope))
     },
     contributions: ({ cells }, features, into) =>

@@ -21,6 +21,7 @@ export interface ErrorContexts {
   'entity-key-mismatch': { view: string; found: number; expected: readonly string[] }
   'model-unknown': { model: string; known: readonly string[] }
   'event-unknown': { event: string; known: readonly string[] }
+  'dead-letter-unknown': { number: number; count: number }
   'event-time-refused': { contract: string; field: string; at: number; latest: number }
   'record-failed': { topic: string; partition: number; offset: number; reason: string }
   'record-too-large': { topic: string; sizeBytes: number; limitBytes: number }
@@ -33,6 +34,7 @@ export interface ErrorContexts {
   'store-locked': { path: string }
   'store-failed': { path: string; operation: string; detail: string }
   'store-ahead': { store: string; at: string; log: string }
+  'suppress-full': { operator: string; limit: number }
   'snapshot-unusable': { learner: string; reason: string }
 }
 
@@ -125,6 +127,11 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
     retriable: false,
     message: ({ event, known }) => `event "${event}" does not exist; known events: ${listed(known)}`,
   },
+  'dead-letter-unknown': {
+    retriable: false,
+    message: ({ number, count }) =>
+      `there is no dead letter ${number}; ${count === 0 ? 'there are none' : `they are numbered 0 to ${count - 1}`}`,
+  },
   'event-time-refused': {
     retriable: false,
     message: ({ contract, field, at, latest }) =>
@@ -178,6 +185,11 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
     retriable: false,
     message: ({ store, at, log }) =>
       `store "${store}" stands at ${at}, past the log's end ${log}; it belongs to another log: run replay rebuild`,
+  },
+  'suppress-full': {
+    retriable: false,
+    message: ({ operator, limit }) =>
+      `"${operator}" holds ${limit} results back and got one more; raise maxRecords, shorten the windows or their grace, or emit on close instead`,
   },
   'snapshot-unusable': {
     retriable: false,

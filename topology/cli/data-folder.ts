@@ -18,6 +18,12 @@ interface Door {
 /** Where an application's log and state live unless `--data` says so. */
 export const defaultDataFolder = (name: string): string => join('.headwater', name)
 
+/** For commands that only look: a folder that is not there is a mistyped one. */
+export function requireData(data: string): void {
+  if (existsSync(join(data, 'log'))) return
+  throw new CliError(`${resolve(data)} holds no log; check --data, or run a topology there first`)
+}
+
 export function rememberModule(data: string, module: string): void {
   mkdirSync(data, { recursive: true })
   writeFileSync(

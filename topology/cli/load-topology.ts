@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { register } from 'node:module'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Declaration } from '../../models/declaration.ts'
@@ -12,6 +13,7 @@ export async function loadTopology(modulePath: string): Promise<Declaration> {
       `no topology module at ${path}; give the path of a .ts or .js file, or run "headwater init"`,
     )
   }
+  resolveToThisPackage()
   if (/\.[cm]?ts$/.test(path)) await registerTypeScript()
   let loaded: Record<string, unknown>
   try {
@@ -39,6 +41,33 @@ function unwrapped(value: unknown): unknown {
 function isDeclaration(value: unknown): value is Declaration {
   return typeof value === 'object' && value !== null && (value as { kind?: unknown }).kind === 'topology'
 }
+
+let isResolved = false
+
+/**
+ * A module's `import … from 'headwater'` gives the very package that runs it,
+ * wherever the module lies: in a folder without an installation, or beside
+ * another version.
+ */
+function resolveToThisPackage(): void {
+  if (isResolved) return
+  isResolved = true
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+  const own = {
+    headwater: new URL(`../index.${extension}`, import.meta.url).href,
+    'headwater/testing': new URL(`../testing/index.${extension}`, import.meta.url).href,
+  }
+  register(`data:text/javascript,${encodeURIComponent(resolveHook)}`, { data: own })
+}
+
+/** Runs in Node's loader thread, hence a text of its own. */
+const resolveHook = `
+let own = {}
+export function initialize(data) { own = data }
+export function resolve(specifier, context, next) {
+  const url = own[specifier]
+  return url === undefined ? next(specifier, context) : { url, shortCircuit: true }
+}`
 
 let registered: Promise<void> | undefined
 

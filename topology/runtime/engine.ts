@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Declaration } from '../../models/declaration.ts'
 import type { ModelPart, Prediction } from '../../models/serving/model-part.ts'
+import { keyPartFromText } from '../../processors/feature/key-text.ts'
+import type { ViewState } from '../../processors/feature/view-state.ts'
 import type { TaskOptions } from '../../processors/task.ts'
 import { type Assembly, assemble, type RecoveryProgress } from '../../replay/assembly.ts'
 import { stateDigest } from '../../replay/state-digest.ts'
@@ -13,6 +15,7 @@ import type { TimestampMs } from '../../state/contracts/units.ts'
 import type { Log, LogWriter } from '../../state/log/log.ts'
 import { partitionOf } from '../../state/log/partitioner.ts'
 import { packKey } from '../../state/store/tile-store.ts'
+import { readDeadLetter } from './dead-letter.ts'
 import { Importer } from './importer.ts'
 import { PredictionIndex } from './prediction-index.ts'
 import { type Wiring, wire } from './wire.ts'
@@ -222,19 +225,26 @@ export class Engine {
     return this.explain(await answer)
   }
 
+  /** Text, as in a path or on a command line, as the parts of an entity's key. */
+  entityKey(viewName: string, texts: readonly string[]): readonly (string | number | bigint)[] {
+    const { view } = this.#view(viewName)
+    if (texts.length !== view.entity.length) {
+      throw new EngineError('entity-key-mismatch', {
+        view: viewName,
+        found: texts.length,
+        expected: view.entity.map(({ field }) => field),
+      })
+    }
+    return texts.map((text, index) => keyPartFromText(view, index, text))
+  }
+
   /** The features of an entity as of a query time, by name; null where there is no value. */
   async features(
     viewName: string,
     key: readonly (string | number | bigint)[],
     queryMs: TimestampMs = this.#now(),
   ): Promise<Readonly<Record<string, number | null>>> {
-    const state = this.assembly.views.get(viewName)
-    if (state === undefined) {
-      throw new EngineError('feature-view-unknown', {
-        view: viewName,
-        known: [...this.assembly.views.keys()],
-      })
-    }
+    const state = this.#view(viewName)
     const { entity } = state.view
     if (key.length !== entity.length) {
       throw new EngineError('entity-key-mismatch', {
@@ -250,6 +260,25 @@ export class Engine {
     const values = new Float64Array(state.featureNames.length)
     state.readOne(packed, queryMs, values, 0)
     return named(state.featureNames, values)
+  }
+
+  /**
+   * Appends the original bytes of a dead letter to its topic and partition
+   * again; resolves when they are durable. For after its cause was mended.
+   */
+  async reinject(number: number): Promise<Appended> {
+    const letter = await readDeadLetter(this.log, this.assembly, number)
+    const { topic, partition, key, value, timestampMs } = letter
+    const { sink } = this.#door
+    const out = sink.begin(topic, partition, timestampMs)
+    if (key !== null) out.raw(key, 0, key.length)
+    sink.beginValue()
+    if (value !== null) out.raw(value, 0, value.length)
+    sink.end()
+    this.#isCaughtUp = false
+    const { firstOffsets, durable } = await this.#door.commit()
+    await durable
+    return { topic, partition, offset: Number(firstOffsets.get(`${topic}\0${partition}`) ?? 0n) }
   }
 
   /** A past prediction by its request id; undefined if there is none. */
@@ -313,6 +342,12 @@ export class Engine {
       },
       predictedAt: prediction.predictedAt,
     }
+  }
+
+  #view(name: string): ViewState {
+    const state = this.assembly.views.get(name)
+    if (state !== undefined) return state
+    throw new EngineError('feature-view-unknown', { view: name, known: [...this.assembly.views.keys()] })
   }
 
   async #loop(): Promise<void> {

@@ -210,7 +210,11 @@ class ConfluentRegistry implements SchemaRegistry {
       if (status === 409) {
         const effective = await this.compatibility(subject)
         refuse(subject, effective, problems(subject, effective, node, earlier))
-        const found = { field: '(root)', rule: 'own-rule-of-the-registry', detail: `the registry says: ${message}` } as const
+        const found = {
+          field: '(root)',
+          rule: 'own-rule-of-the-registry',
+          detail: `the registry says: ${message}`,
+        } as const
         refuse(subject, effective, [found])
       }
       if (status === 422)

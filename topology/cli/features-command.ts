@@ -1,0 +1,76 @@
+import { EngineError } from '../../state/contracts/engine-error.ts'
+import { Engine } from '../runtime/engine.ts'
+import { CliError } from './cli-error.ts'
+import { runningDoor, topologyOf } from './data-folder.ts'
+import { callDoor } from './door-client.ts'
+import { table } from './table.ts'
+
+export interface FeaturesGetOptions {
+  readonly data: string
+  readonly topology?: string
+  readonly at?: string
+  readonly json?: boolean
+}
+
+interface FeatureValues {
+  readonly view: string
+  readonly key: readonly (string | number)[]
+  readonly at: number
+  readonly features: Readonly<Record<string, number | null>>
+}
+
+/** `features get`: asks the running engine, else opens the folder and reads the state itself. */
+export async function featuresGetCommand(
+  view: string,
+  key: readonly string[],
+  options: FeaturesGetOptions,
+): Promise<number> {
+  const { data, json = false } = options
+  const atMs = options.at === undefined ? undefined : timeOf(options.at)
+  const door = runningDoor(data)
+  const path = `/v1/features/${encodeURIComponent(view)}/${key.map(encodeURIComponent).join('/')}`
+  const found =
+    door === undefined
+      ? await readFrom(data, options.topology, view, key, atMs)
+      : ((await callDoor(door, `${path}${atMs === undefined ? '' : `?at=${atMs}`}`)) as FeatureValues)
+  if (json) process.stdout.write(`${JSON.stringify(found)}\n`)
+  else {
+    const rows = Object.entries(found.features).map(([name, value]) => [
+      name,
+      value === null ? '-' : String(value),
+    ])
+    process.stdout.write(`${view} ${key.join(' ')} as of ${new Date(found.at).toISOString()}\n`)
+    process.stdout.write(`${table(['feature', 'value'], rows)}\n`)
+  }
+  return 0
+}
+
+async function readFrom(
+  data: string,
+  module: string | undefined,
+  view: string,
+  key: readonly string[],
+  atMs = Date.now(),
+): Promise<FeatureValues> {
+  const topology = await topologyOf(data, module)
+  const engine = await Engine.open({ topology, data })
+  try {
+    const parts = engine.entityKey(view, key)
+    return { view, key: parts.map(plain), at: atMs, features: await engine.features(view, parts, atMs) }
+  } catch (error) {
+    if (error instanceof EngineError) throw new CliError(error.message, { cause: error })
+    throw error
+  } finally {
+    await engine.close()
+  }
+}
+
+const plain = (part: string | number | bigint): string | number =>
+  typeof part === 'bigint' ? part.toString() : part
+
+/** ISO-8601, or milliseconds since 1970. */
+export function timeOf(text: string): number {
+  const ms = /^\d+$/.test(text) ? Number(text) : Date.parse(text)
+  if (Number.isFinite(ms)) return ms
+  throw new CliError(`"${text}" is not a time; give ISO-8601, such as 2026-01-31T12:00:00Z, or milliseconds`)
+}

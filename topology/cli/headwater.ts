@@ -1,0 +1,171 @@
+#!/usr/bin/env node
+import { fileURLToPath } from 'node:url'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { EngineError } from '../../state/contracts/engine-error.ts'
+import { CliError } from './cli-error.ts'
+import {
+  deadLettersExplainCommand,
+  deadLettersListCommand,
+  deadLettersReinjectCommand,
+} from './dead-letters-command.ts'
+import { featuresGetCommand } from './features-command.ts'
+import { initCommand } from './init-command.ts'
+import { appendCommand, followCommand, readCommand, topicsCommand, verifyCommand } from './log-command.ts'
+import { predictionsShowCommand } from './predictions-command.ts'
+import { auditCommand, rebuildCommand } from './replay-command.ts'
+import { runCommand } from './run-command.ts'
+
+/*
+ * Exit codes: 0 done; 1 the answer is no (a mismatch, damage found, nothing
+ * there); 2 the command was used wrongly or cannot be done; 3 an engine error.
+ */
+
+const wholeNumber =
+  (least: number, most: number) =>
+  (text: string): number => {
+    const value = Number(text)
+    if (!Number.isInteger(value) || value < least || value > most) {
+      throw new InvalidArgumentError(`expected a whole number from ${least} to ${most}, got "${text}"`)
+    }
+    return value
+  }
+
+const offset = wholeNumber(0, Number.MAX_SAFE_INTEGER)
+
+const program = new Command('headwater')
+  .description('A stream-processing-first, event-sourced engine for machine learning.')
+  .version('0.1.0')
+  .showHelpAfterError('(see --help)')
+  .enablePositionalOptions()
+  .configureHelp({ sortSubcommands: false })
+
+const withRunOptions = (command: Command): Command =>
+  command
+    .option('--data <dir>', 'folder of the log and the state (default: .headwater/<topology name>)')
+    .option('--once', 'end when everything is processed, instead of serving')
+    .option('--json', 'print one JSON line instead of tables and progress')
+    .option('--host <address>', 'address to serve on', '127.0.0.1')
+    .option('--port <number>', 'port to serve on, 0 for any free one', wholeNumber(0, 65_535), 7070)
+    .addOption(new Option('--token <text>', 'bearer token that callers must send').env('HEADWATER_TOKEN'))
+    .option('--open', 'serve on an address other than loopback without a token')
+
+withRunOptions(
+  program.command('run <topology>').description('run the topology that a module exports, in this process'),
+)
+  .addHelpText(
+    'after',
+    `
+Examples:
+  headwater run ./topology.ts
+  headwater run ./topology.ts --data /var/lib/shop --port 8080
+  headwater run ./topology.ts --once --json`,
+  )
+  .action((module: string, options) => act(() => runCommand(module, options)))
+
+withRunOptions(
+  program.command('start').description('run the MovieLens example: 100,836 ratings, judged and learned live'),
+).action((options) =>
+  act(() => {
+    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+    const example = new URL(`../examples/movies/topology.${extension}`, import.meta.url)
+    return runCommand(fileURLToPath(example), options)
+  }),
+)
+
+const withData = (command: Command): Command =>
+  command
+    .requiredOption('--data <dir>', 'folder of the log and the state')
+    .option('--json', 'print JSON, one value a line')
+
+const withTopology = (command: Command): Command =>
+  withData(command).option(
+    '--topology <module>',
+    'module of the topology (default: the one that ran there last)',
+  )
+
+const log = program.command('log').description('look at the log, append to it, check it')
+withData(log.command('topics').description('topics with partitions, records and offsets')).action((options) =>
+  act(() => topicsCommand(options)),
+)
+withData(log.command('read <topic>').description('print records, decoded'))
+  .option('--partition <number>', 'only this partition', wholeNumber(0, 1_000_000))
+  .option('--from <offset>', 'first offset (default: the oldest)', offset)
+  .option('--limit <number>', 'at most this many records', offset, 20)
+  .addHelpText(
+    'after',
+    '\nExample:\n  headwater log read movies-predictions --data .headwater/movies --limit 3',
+  )
+  .action((topic: string, options) => act(() => readCommand(topic, options)))
+withTopology(
+  log
+    .command('append <event> [file]')
+    .description('append events, one JSON a line, from a file or the standard input'),
+).action((event: string, file: string | undefined, options) => act(() => appendCommand(event, file, options)))
+withData(log.command('follow <topic>').description('print records as they come, until ^C')).action(
+  (topic: string, options) => act(() => followCommand(topic, options)),
+)
+withData(log.command('verify').description('read every byte of the log and check it')).action((options) =>
+  act(() => verifyCommand(options)),
+)
+const deadLetters = log.command('dead-letters').description('records that were refused')
+withData(deadLetters.command('list').description('refused records with the reason'))
+  .option('--limit <number>', 'at most this many', offset, 20)
+  .action((options) => act(() => deadLettersListCommand(options)))
+withData(deadLetters.command('explain <number>').description('everything about one of them')).action(
+  (number: string, options) => act(() => deadLettersExplainCommand(offset(number), options)),
+)
+withTopology(
+  deadLetters.command('reinject <number>').description('append its original bytes to its topic again'),
+).action((number: string, options) => act(() => deadLettersReinjectCommand(offset(number), options)))
+
+const features = program.command('features').description('look at features')
+withTopology(features.command('get <view> <key...>').description('the features of an entity'))
+  .option('--at <time>', 'as of this time, ISO-8601 or milliseconds (default: now)')
+  .addHelpText('after', '\nExample:\n  headwater features get movie-taste 296 --data .headwater/movies')
+  .action((view: string, key: string[], options) => act(() => featuresGetCommand(view, key, options)))
+
+const predictions = program.command('predictions').description('look at past predictions')
+withTopology(
+  predictions
+    .command('show <request-id>')
+    .description('a prediction with the features, version and position behind it'),
+)
+  .option('--model <name>', 'which model (default: the only one)')
+  .addHelpText('after', '\nExample:\n  headwater predictions show 599-296 --data .headwater/movies')
+  .action((requestId: string, options) => act(() => predictionsShowCommand(requestId, options)))
+
+const replay = program.command('replay').description('fold the log again, and compare')
+withTopology(
+  replay
+    .command('audit')
+    .description('recompute every prediction at its position and compare it bit for bit'),
+).action((options) => act(() => auditCommand(options)))
+withTopology(
+  replay.command('rebuild').description('fold all state anew from the inputs and compare the digests'),
+).action((options) => act(() => rebuildCommand(options)))
+
+program
+  .command('init [folder]')
+  .description('write a starter: a topology of forty lines, ready to run')
+  .option('--javascript', 'plain JavaScript instead of TypeScript')
+  .action((folder: string | undefined, options) => act(() => initCommand(folder ?? '.', options)))
+
+async function act(command: () => Promise<number>): Promise<void> {
+  try {
+    process.exitCode = await command()
+  } catch (error) {
+    process.exitCode = error instanceof EngineError ? 3 : 2
+    if (error instanceof EngineError) process.stderr.write(`headwater: ${error.message} [${error.code}]\n`)
+    else if (error instanceof CliError || error instanceof RangeError) {
+      process.stderr.write(`headwater: ${error.message}\n`)
+    } else throw error
+  }
+}
+
+// A reader that goes away (| head) is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0)
+  throw error
+})
+
+await program.parseAsync()

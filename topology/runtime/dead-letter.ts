@@ -1,0 +1,20 @@
+import type { Assembly } from '../../replay/assembly.ts'
+import type { DeadLetterEvent } from '../../state/contracts/engine-contracts.ts'
+import { EngineError } from '../../state/contracts/engine-error.ts'
+import type { Log } from '../../state/log/log.ts'
+
+/**
+ * The dead letter at this offset of the dead-letter topic.
+ *
+ * @throws EngineError `dead-letter-unknown`
+ */
+export async function readDeadLetter(log: Log, assembly: Assembly, number: number): Promise<DeadLetterEvent> {
+  const bound = assembly.engine.deadLetter
+  const { topic } = bound.contract
+  const { start, end } = await log.offsets(topic, 0)
+  if (number < start || number >= end) {
+    throw new EngineError('dead-letter-unknown', { number, count: Number(end) })
+  }
+  const batch = await log.read({ topic, partition: 0, offset: BigInt(number), maxBytes: 1, maxRecords: 1 })
+  return bound.readValue(batch.bytes, batch.valueStart[0]!, batch.valueEnd[0]!) as DeadLetterEvent
+}
