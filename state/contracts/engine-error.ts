@@ -32,6 +32,7 @@ export interface ErrorContexts {
   'log-closed': { path: string }
   'writer-fenced': { writer: string }
   'store-locked': { path: string }
+  'store-newer-format': { path: string; found: number; supported: number }
   'store-failed': { path: string; operation: string; detail: string }
   'store-ahead': { store: string; at: string; log: string }
   'suppress-full': { operator: string; limit: number }
@@ -177,9 +178,15 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
     retriable: true,
     message: ({ path }) => `the state store at ${path} is open in another process; stop that process`,
   },
+  'store-newer-format': {
+    retriable: false,
+    message: ({ path, found, supported }) =>
+      `the state store at ${path} has format ${found}, this version reads ${supported}; use the version that wrote it, or remove the folder: the state is folded again from the log`,
+  },
   'store-failed': {
     retriable: false,
-    message: ({ path, operation, detail }) => `${operation} on the state store at ${path} failed: ${detail}`,
+    message: ({ path, operation, detail }) =>
+      `${operation} on the state store at ${path} failed: ${detail}; mend the cause and start again, the state is rolled forward from the log`,
   },
   'store-ahead': {
     retriable: false,

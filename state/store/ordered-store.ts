@@ -1,0 +1,113 @@
+import { Packr } from 'msgpackr'
+import BTreeModule from 'sorted-btree'
+import type { Database, DatabaseWrite } from './database.ts'
+import { checkKey, compareKeys, decodeKey, encodeKey } from './key-encoding.ts'
+import type { OrderedKey, OrderedStore } from './state-store.ts'
+
+// The package is CommonJS with an ES default: Node hands over the module, bundlers the class.
+const BTree = ((BTreeModule as { default?: unknown }).default ?? BTreeModule) as typeof BTreeModule.default
+
+/** No record structures: they would make a value's bytes depend on what was written before it. */
+const values = new Packr({ useRecords: false, moreTypes: true, int64AsType: 'bigint' })
+
+/** What a change costs roughly until it is collected: its key, its value and the bookkeeping. */
+const changeBytes = 128
+
+interface Entry<Value> {
+  value: Value
+  /** Its key is in the list of changes already. */
+  isDirty: boolean
+}
+
+/**
+ * An empty store; `restore` loads what the database has under its name.
+ * Values are plain data: numbers, bigints, text, bytes, lists and objects of
+ * them; a restored -0 is 0, a Map comes back as an object.
+ */
+export function orderedStore<Value>(name: string): OrderedStore<Value> {
+  return new TreeStore<Value>(name)
+}
+
+class TreeStore<Value> implements OrderedStore<Value> {
+  readonly name: string
+  readonly #entries = new BTree<OrderedKey, Entry<Value>>(undefined, compareKeys)
+  /** Keys put or deleted since the last collect; one may be in it twice. */
+  #dirty: OrderedKey[] = []
+
+  constructor(name: string) {
+    this.name = name
+  }
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  get dirtyBytes(): number {
+    return this.#dirty.length * changeBytes
+  }
+
+  get(key: OrderedKey): Value | undefined {
+    return this.#entries.get(key)?.value
+  }
+
+  put(key: OrderedKey, value: Value): void {
+    const entry = this.#entries.get(key)
+    if (entry === undefined) {
+      checkKey(key)
+      this.#entries.set(key, { value, isDirty: true })
+      this.#dirty.push(key)
+      return
+    }
+    entry.value = value
+    if (entry.isDirty) return
+    entry.isDirty = true
+    this.#dirty.push(key)
+  }
+
+  delete(key: OrderedKey): void {
+    if (this.#entries.delete(key)) this.#dirty.push(key)
+  }
+
+  *range(from?: OrderedKey, to?: OrderedKey): IterableIterator<readonly [OrderedKey, Value]> {
+    // Each step searches anew, so that the caller may change the store between two of them.
+    let pair = from === undefined ? this.#first() : this.#entries.getPairOrNextHigher(from)
+    while (pair !== undefined && (to === undefined || compareKeys(pair[0], to) < 0)) {
+      yield [pair[0], pair[1].value]
+      pair = this.#entries.nextHigherPair(pair[0])
+    }
+  }
+
+  async restore(database: Database): Promise<void> {
+    for await (const chunk of database.scan(this.name)) {
+      for (const { key, value } of chunk) {
+        this.#entries.set(decodeKey(key), { value: values.unpack(value) as Value, isDirty: false })
+      }
+    }
+  }
+
+  collect(into: DatabaseWrite[]): void {
+    const keys = this.#dirty.sort(compareKeys)
+    this.#dirty = []
+    for (const [index, key] of keys.entries()) {
+      const next = keys[index + 1]
+      if (next !== undefined && compareKeys(key, next) === 0) continue
+      const entry = this.#entries.get(key)
+      if (entry !== undefined) entry.isDirty = false
+      into.push({
+        space: this.name,
+        key: encodeKey(key),
+        ...(entry === undefined ? {} : { value: values.pack(entry.value) }),
+      })
+    }
+  }
+
+  clear(): void {
+    this.#entries.clear()
+    this.#dirty = []
+  }
+
+  #first(): [OrderedKey, Entry<Value>] | undefined {
+    const key = this.#entries.minKey()
+    return key === undefined ? undefined : this.#entries.getPairOrNextHigher(key)
+  }
+}
