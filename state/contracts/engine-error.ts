@@ -30,6 +30,7 @@ export interface ErrorContexts {
   'log-newer-format': { path: string; found: number; supported: number }
   'log-disk': { path: string; operation: string; detail: string }
   'log-closed': { path: string }
+  'log-read-only': { path: string; operation: string }
   'writer-fenced': { writer: string }
   'store-locked': { path: string }
   'store-newer-format': { path: string; found: number; supported: number }
@@ -167,6 +168,10 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
     retriable: true,
     message: ({ path, operation, detail }) =>
       `${operation} on ${path} failed: ${detail}; free space or mend the disk, nothing acknowledged was lost`,
+  },
+  'log-read-only': {
+    retriable: false,
+    message: ({ path, operation }) => `the log at ${path} is open to read only, it cannot ${operation}`,
   },
   'log-closed': { retriable: false, message: ({ path }) => `the log at ${path} is closed` },
   'writer-fenced': {

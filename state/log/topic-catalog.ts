@@ -22,6 +22,15 @@ export class TopicPartition {
     this.partition = partition
     this.key = `${topic.spec.name}\0${partition}`
   }
+
+  /** Takes the sections that lie wholly before `start` out of the index. */
+  dropBeforeStart(): void {
+    const { index, start } = this
+    if (index.first === index.length) return
+    const row = index.rowOf(start)
+    const next = row + 1 < index.length ? index.baseOffsets[row + 1]! : this.end
+    index.dropBefore(next <= start ? row + 1 : row)
+  }
 }
 
 export class Topic {

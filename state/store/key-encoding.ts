@@ -34,7 +34,7 @@ export function compareKeys(a: OrderedKey, b: OrderedKey): number {
 /** @throws RangeError for NaN, a bigint beyond 64 bits and text that is not well-formed Unicode. */
 export function checkKey(key: OrderedKey): void {
   for (const part of key) {
-    if (part !== part) throw new RangeError('NaN is no part of a key')
+    if (Number.isNaN(part)) throw new RangeError('NaN is no part of a key')
     if (typeof part === 'bigint' && (part < smallestLong || part > largestLong)) {
       throw new RangeError(`key part ${part} is beyond 64 bits`)
     }
@@ -85,7 +85,7 @@ export function decodeKey(bytes: Uint8Array): OrderedKey {
       }
       case tags.string: {
         const end = endOfText(view, at)
-        key.push(unescape(view.subarray(at, end)))
+        key.push(unescapeText(view.subarray(at, end)))
         at = end + 2
         break
       }
@@ -107,7 +107,7 @@ function compareParts(a: KeyPart, b: KeyPart): number {
     if (a < b) return -1
     if (a === b) return 0
     // NaN is no key, so it must not look like one: it comes after all.
-    return a > b || a !== a ? 1 : -1
+    return a > b || Number.isNaN(a) ? 1 : -1
   }
   if (typeof a === 'string' && typeof b === 'string') return compareText(a, b)
   const rank = rankOf(a)
@@ -184,7 +184,7 @@ function endOfText(bytes: Buffer, from: number): number {
   }
 }
 
-function unescape(bytes: Buffer): string {
+function unescapeText(bytes: Buffer): string {
   if (!bytes.includes(0)) return bytes.toString('utf8')
   const plain: number[] = []
   for (let at = 0; at < bytes.length; at++) {

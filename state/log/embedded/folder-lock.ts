@@ -1,0 +1,126 @@
+import { randomUUID } from 'node:crypto'
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { EngineError } from '../../contracts/engine-error.ts'
+import { diskError } from './log-files.ts'
+
+/** Who has a log open for writing: the content of the file LOCK, as JSON. */
+interface Holder {
+  readonly pid: number
+  readonly host: string
+  readonly since: string
+  /** When the process began, as the system counts it: process ids are used again. Absent where it cannot be told. */
+  readonly began?: string
+  /** Tells this lock from every other. */
+  readonly token: string
+}
+
+/**
+ * Makes this process the one writer of a folder until the returned function
+ * is called. The lock of a process that is gone is taken over.
+ *
+ * @throws EngineError `log-locked` with the holder, `log-disk`
+ */
+export function lockFolder(folder: string, nowMs: number): () => void {
+  const path = join(folder, 'LOCK')
+  const began = beginningOf(process.pid)
+  const mine: Holder = {
+    pid: process.pid,
+    host: hostname(),
+    since: new Date(nowMs).toISOString(),
+    ...(began === undefined ? {} : { began }),
+    token: randomUUID(),
+  }
+  for (let tries = 0; tries < 10; tries++) {
+    if (create(path, mine)) return () => release(path, mine)
+    const text = contentOf(path)
+    if (text === undefined) continue
+    const holder = parse(text)
+    if (holder !== undefined && isRunning(holder)) throw locked(folder, holder)
+    takeAway(folder, path, text, mine.token)
+  }
+  throw diskError(path, 'lock', new Error('the lock changes hands all the time'))
+}
+
+function create(path: string, holder: Holder): boolean {
+  try {
+    writeFileSync(path, `${JSON.stringify(holder)}\n`, { flag: 'wx' })
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throw diskError(path, 'lock', error)
+  }
+}
+
+/**
+ * Moves a dead holder's lock aside. Another process may have done the same
+ * and made its own since it was read: what was moved is then put back.
+ */
+function takeAway(folder: string, path: string, dead: string, token: string): void {
+  const aside = `${path}.${token}`
+  try {
+    renameSync(path, aside)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
+    throw diskError(path, 'lock', error)
+  }
+  const moved = contentOf(aside)
+  try {
+    if (moved === dead || moved === undefined) return
+    linkSync(aside, path)
+    const holder = parse(moved)
+    if (holder !== undefined) throw locked(folder, holder)
+  } finally {
+    rmSync(aside, { force: true })
+  }
+}
+
+function release(path: string, mine: Holder): void {
+  const text = contentOf(path)
+  if (text !== undefined && parse(text)?.token === mine.token) rmSync(path, { force: true })
+}
+
+function isRunning(holder: Holder): boolean {
+  // Another machine's processes cannot be seen from here, so its lock stands.
+  if (holder.host !== hostname()) return true
+  try {
+    process.kill(holder.pid, 0)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
+  }
+  const began = beginningOf(holder.pid)
+  return holder.began === undefined || began === undefined || began === holder.began
+}
+
+/** Field 22 of `/proc/<pid>/stat`, the start time; only Linux has it. */
+function beginningOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    // The second field is the command in brackets and may hold anything.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+  } catch {
+    return undefined
+  }
+}
+
+function contentOf(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return undefined
+  }
+}
+
+/** Undefined for a lock that was never written whole: its writer died in between. */
+function parse(text: string): Holder | undefined {
+  try {
+    return JSON.parse(text) as Holder
+  } catch {
+    return undefined
+  }
+}
+
+function locked(path: string, { pid, host, since }: Holder): EngineError {
+  return new EngineError('log-locked', { path, holder: `process ${pid} on ${host} since ${since}` })
+}

@@ -1,0 +1,97 @@
+import { ColumnBatch, emptyBatch } from '../column-batch.ts'
+import type { OffsetRange, ReadRequest, TopicSpec } from '../log.ts'
+import type { RecordBatch } from '../record-batch.ts'
+import type { SectionIndex } from '../section-index.ts'
+import { checkReadLimits, planRead } from '../section-read.ts'
+import { firstRecordAt } from '../section-time.ts'
+import { heldOffset, type TopicPartition } from '../topic-catalog.ts'
+import type { Journal } from './journal.ts'
+import { sectionBytes, withFreshIndex } from './section-bytes.ts'
+
+/**
+ * The reading half of the embedded log, the same for its writer and for a
+ * reader in another process. `journal` gives the index as it is now;
+ * `refresh` makes it so after a segment was replaced.
+ */
+export class LogView {
+  readonly #journal: () => Journal
+  readonly #refresh: () => void
+
+  constructor(journal: () => Journal, refresh: () => void) {
+    this.#journal = journal
+    this.#refresh = refresh
+  }
+
+  topics(): readonly TopicSpec[] {
+    return this.#journal()
+      .catalog.all()
+      .map(({ spec }) => spec)
+  }
+
+  offsets(topic: string, partition: number): OffsetRange {
+    const { start, end } = this.#journal().catalog.partition(topic, partition)
+    return { start: BigInt(start), end: BigInt(end) }
+  }
+
+  offsetForTime(topic: string, partition: number, atMs: number): Promise<bigint> {
+    return withFreshIndex(async () => {
+      const journal = this.#journal()
+      const held = journal.catalog.partition(topic, partition)
+      const { index, start, end } = held
+      for (let row = index.first; row < index.length; row++) {
+        if (!(index.maxTimestamps[row]! >= atMs)) continue
+        const found = await this.#firstInRow(journal, held, row, start, atMs)
+        if (found !== undefined) return BigInt(found)
+      }
+      return BigInt(end)
+    }, this.#refresh)
+  }
+
+  read(request: ReadRequest): Promise<RecordBatch> {
+    checkReadLimits(request)
+    return withFreshIndex(async () => {
+      const journal = this.#journal()
+      const held = journal.catalog.partition(request.topic, request.partition)
+      const offset = heldOffset(held, request.offset)
+      const plan = planRead(held, offset, request, together(journal))
+      if (plan === undefined) return emptyBatch(request, held.end)
+      const { resume } = held
+      const { bytes, places } = await sectionBytes(journal, plan)
+      const batch = new ColumnBatch(request, bytes, plan.capacity)
+      for (const [index, place] of places.entries()) {
+        if (!batch.isOpen) break
+        batch.addSection(place, offset, plan.segments[index]!, plan.positions[index]!, resume)
+      }
+      held.resume = batch.resume
+      return batch.finish(plan.nextOffset)
+    }, this.#refresh)
+  }
+
+  async #firstInRow(
+    journal: Journal,
+    { index }: TopicPartition,
+    row: number,
+    start: number,
+    atMs: number,
+  ): Promise<number | undefined> {
+    const plan = {
+      segments: [index.segments[row]!],
+      positions: [index.positions[row]!],
+      byteLengths: [index.byteLengths[row]!],
+      capacity: 0,
+      nextOffset: 0,
+    }
+    const { bytes, places } = await sectionBytes(journal, plan)
+    return firstRecordAt(bytes, places[0]!, start, atMs)
+  }
+}
+
+/** One read is of one segment, and of one piece of the tail where it begins in it. */
+const together =
+  ({ tail }: Journal) =>
+  (index: SectionIndex, first: number, row: number): boolean => {
+    const segment = index.segments[first]!
+    if (index.segments[row] !== segment) return false
+    const chunk = tail.find(segment, index.positions[first]!)
+    return chunk === undefined || index.positions[row]! + index.byteLengths[row]! <= chunk.to
+  }
