@@ -6,9 +6,9 @@ import { noOrigin, type Origin, originOf } from '../stream/derive-record.ts'
 import { packKey, unpackKey } from '../stream/record-key.ts'
 import type { AlignedWindows } from './time-windows.ts'
 import type { WindowSpan, WindowStage } from './window.ts'
-import { isCountable, type StageSetup } from './window-aggregate.ts'
 import { windowClock } from './window-clock.ts'
 import { lateResult, resultTimeOf, windowResult } from './window-result.ts'
+import { isCountable, type StageSetup } from './window-stage.ts'
 
 interface WindowCell {
   state: unknown

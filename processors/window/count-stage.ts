@@ -5,8 +5,8 @@ import type { StageHandlers } from '../stream/connect-stage.ts'
 import { packKey } from '../stream/record-key.ts'
 import type { CountWindows } from './count-windows.ts'
 import type { WindowStage } from './window.ts'
-import { isCountable, type StageSetup } from './window-aggregate.ts'
 import { resultTimeOf, windowResult } from './window-result.ts'
+import { isCountable, type StageSetup } from './window-stage.ts'
 
 interface OpenWindow {
   startMs: TimestampMs

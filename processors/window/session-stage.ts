@@ -7,9 +7,9 @@ import { packKey, unpackKey } from '../stream/record-key.ts'
 import { CloseIndex } from './close-index.ts'
 import type { SessionWindows } from './session-windows.ts'
 import type { WindowSpan, WindowStage } from './window.ts'
-import { isCountable, type StageSetup } from './window-aggregate.ts'
 import { windowClock } from './window-clock.ts'
 import { lateResult, resultTimeOf, windowResult } from './window-result.ts'
+import { isCountable, type StageSetup } from './window-stage.ts'
 
 interface SessionCell {
   /** Event time of the last record. */

@@ -1,19 +1,14 @@
-import type { Operator, OperatorContext, StreamRecord } from '../operator.ts'
-import { connectStage, type Emit, type StageHandlers } from '../stream/connect-stage.ts'
+import type { Operator, StreamRecord } from '../operator.ts'
+import { connectStage, type StageHandlers } from '../stream/connect-stage.ts'
 import { requireCount } from '../stream/declaration-checks.ts'
 import { alignedStage } from './aligned-stage.ts'
 import { countStage } from './count-stage.ts'
-import type { CountWindows } from './count-windows.ts'
-import { type FoldStates, foldStates } from './fold-states.ts'
+import { foldStates } from './fold-states.ts'
 import { sessionStage } from './session-stage.ts'
-import type { SessionWindows } from './session-windows.ts'
 import { slidingStage } from './sliding-stage.ts'
-import type { SlidingWindows } from './sliding-windows.ts'
-import type { AlignedWindows } from './time-windows.ts'
 import type { ResultTime, WindowClosing, WindowEmit, WindowFold, WindowResult } from './window.ts'
 import { checkClosing } from './window-clock.ts'
-
-export type Windows = AlignedWindows | SlidingWindows | SessionWindows | CountWindows
+import type { StageSetup, Windows } from './window-stage.ts'
 
 export interface WindowAggregateOptions<In extends StreamRecord, Input, State, Output> {
   /** Part of the stores' names: another name starts from nothing. */
@@ -29,21 +24,6 @@ export interface WindowAggregateOptions<In extends StreamRecord, Input, State, O
   readonly resultTime?: ResultTime
   /** `count`, unless said: late records go to `context.drop`. `emit`: they come out with the stage `late` as well. */
   readonly late?: 'count' | 'emit'
-}
-
-/** What the stages of all kinds of windows are given. */
-export interface StageSetup<In extends StreamRecord, Input, State, Output, Kind extends Windows = Windows> {
-  readonly name: string
-  readonly windows: Kind
-  readonly fold: WindowFold<Input, State, Output>
-  readonly states: FoldStates<State>
-  readonly input: (record: In) => Input
-  readonly emit: WindowEmit
-  readonly closing: WindowClosing<In>
-  readonly resultTime: ResultTime
-  readonly emitLate: boolean
-  readonly context: OperatorContext
-  readonly out: Emit<WindowResult<In['key'], Output>>
 }
 
 /**
@@ -113,12 +93,4 @@ function stageOf<In extends StreamRecord, Input, State, Output>(
     case 'count':
       return countStage({ ...setup, windows })
   }
-}
-
-/** False, and counted, for a record that no window can take. */
-export function isCountable(name: string, record: StreamRecord, context: OperatorContext): boolean {
-  if (record.key !== null && record.key !== undefined && record.value !== null) return true
-  const reason = record.value === null ? 'null-value' : 'null-key'
-  context.drop({ operator: name, reason, record })
-  return false
 }
