@@ -16,6 +16,7 @@ export interface ErrorContexts {
   'topic-mismatch': { topic: string; what: string; found: string; expected: string }
   'offset-out-of-range': { topic: string; partition: number; offset: bigint; start: bigint; end: bigint }
   'engine-stopping': Record<string, never>
+  'port-in-use': { host: string; port: number }
   'request-repeated': { model: string; requestId: string }
   'feature-view-unknown': { view: string; known: readonly string[] }
   'entity-key-mismatch': { view: string; found: number; expected: readonly string[] }
@@ -106,6 +107,11 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
   'engine-stopping': {
     retriable: true,
     message: () => 'the engine is stopping; ask again when it is back',
+  },
+  'port-in-use': {
+    retriable: true,
+    message: ({ host, port }) =>
+      `port ${port} of ${host} is in use; stop what uses it, or choose another with --port (0 takes a free one)`,
   },
   'request-repeated': {
     retriable: false,

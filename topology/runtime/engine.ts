@@ -61,6 +61,16 @@ export interface InputStatus {
   readonly lag: number
 }
 
+export interface InputLag {
+  readonly topic: string
+  readonly partition: number
+  readonly position: number
+  readonly endOffset: number
+  readonly lagRecords: number
+  /** Since the oldest record that is not processed was appended. */
+  readonly lagSeconds: number
+}
+
 interface Waiting {
   resolve(prediction: Prediction): void
   reject(error: unknown): void
@@ -301,6 +311,24 @@ export class Engine {
       this.assembly.task.inputs.map(async ({ topic, partition, position }) => {
         const endOffset = Number((await this.log.offsets(topic, partition)).end)
         return { topic, partition, position, endOffset, lag: endOffset - position }
+      }),
+    )
+  }
+
+  /** The engine's clock, ms. */
+  now(): TimestampMs {
+    return this.#now()
+  }
+
+  /** What is on the log and not processed yet, by input. */
+  async lag(): Promise<readonly InputLag[]> {
+    return Promise.all(
+      (await this.inputs()).map(async ({ topic, partition, position, endOffset, lag }) => {
+        const common = { topic, partition, position, endOffset, lagRecords: lag }
+        if (lag === 0) return { ...common, lagSeconds: 0 }
+        const oldest = { topic, partition, offset: BigInt(position), maxBytes: 1, maxRecords: 1 }
+        const { appendedAtMs } = await this.log.read(oldest)
+        return { ...common, lagSeconds: Math.max(0, this.#now() - (appendedAtMs[0] ?? this.#now())) / 1_000 }
       }),
     )
   }
