@@ -1,6 +1,7 @@
 import { ByteWriter } from '../../state/contracts/byte-writer.ts'
 import { type LearnerState, refuseSnapshot, type StatePage } from '../learner.ts'
-import { readRuns, readVarint, writeRuns } from './double-runs.ts'
+import { readRuns, writeRuns } from './double-runs.ts'
+import { openSnapshot, startSnapshot } from './snapshot-header.ts'
 
 /** A page is 2^9 doubles, 4 KiB. */
 export const pageShift = 9
@@ -58,17 +59,14 @@ export class CellState implements LearnerState {
   }
 
   restore(pages: Iterable<StatePage>): void {
-    for (const { page, bytes } of pages) {
-      if (!(page < this.touched.length)) refuseSnapshot(this.#name, `it has no page ${page}`)
-      this.#read(bytes, 0, page << pageShift, this.#endOf(page))
-      this.touched[page] = everTouched
-    }
+    this.#guard(() => {
+      for (const { page, bytes } of pages) this.#read(page, bytes, everTouched)
+    })
   }
 
   snapshot(): Uint8Array {
     const out = new ByteWriter(1024)
-    for (const byte of magic) out.byte(byte)
-    out.string(this.#name)
+    startSnapshot(out, magic, this.#name)
     out.varint(this.cells.length)
     const runs = new ByteWriter(1024)
     for (let page = 0; page < this.touched.length; page++) {
@@ -84,41 +82,37 @@ export class CellState implements LearnerState {
   }
 
   load(snapshot: Uint8Array): void {
-    const cursor = { bytes: snapshot, at: magic.length }
-    if (magic.some((byte, index) => snapshot[index] !== byte))
-      refuseSnapshot(this.#name, 'these bytes are no snapshot')
-    const nameBytes = readVarint(cursor)
-    const name = Buffer.from(snapshot.buffer, snapshot.byteOffset + cursor.at, nameBytes).toString('utf8')
-    cursor.at += nameBytes
-    if (name !== this.#name) refuseSnapshot(this.#name, `the snapshot is of ${name}`)
-    const cellCount = readVarint(cursor)
-    if (cellCount !== this.cells.length) refuseSnapshot(this.#name, `the snapshot has ${cellCount} cells`)
-    for (let page = 0; page < this.touched.length; page++) {
-      if (this.touched[page] === 0) continue
-      this.cells.fill(0, page << pageShift, this.#endOf(page))
-      this.touched[page] = pageTouched
-    }
-    while (cursor.at < snapshot.length) {
-      const page = readVarint(cursor)
-      const size = readVarint(cursor)
-      if (!(page < this.touched.length)) refuseSnapshot(this.#name, `the snapshot has page ${page}`)
-      this.#read(snapshot.subarray(cursor.at, cursor.at + size), 0, page << pageShift, this.#endOf(page))
-      this.touched[page] = pageTouched
-      cursor.at += size
-    }
+    this.#guard(() => {
+      const cursor = openSnapshot(snapshot, magic, this.#name)
+      const cellCount = cursor.varint()
+      if (cellCount !== this.cells.length) throw new RangeError(`the snapshot has ${cellCount} cells`)
+      for (let page = 0; page < this.touched.length; page++) {
+        if (this.touched[page] === 0) continue
+        this.cells.fill(0, page << pageShift, this.#endOf(page))
+        this.touched[page] = pageTouched
+      }
+      while (!cursor.isAtEnd) this.#read(cursor.varint(), cursor.take(cursor.varint()), pageTouched)
+    })
   }
 
   #endOf(page: number): number {
     return Math.min((page + 1) << pageShift, this.cells.length)
   }
 
-  #read(bytes: Uint8Array, start: number, from: number, to: number): void {
+  #read(page: number, bytes: Uint8Array, mark: number): void {
+    if (!(page >= 0 && page < this.touched.length)) throw new RangeError(`it has no page ${page}`)
+    readRuns(bytes, this.cells, page << pageShift, this.#endOf(page))
+    this.touched[page] = mark
+  }
+
+  #guard(read: () => void): void {
     try {
-      readRuns(bytes, start, this.cells, from, to)
+      read()
     } catch (cause) {
-      refuseSnapshot(this.#name, cause instanceof Error ? cause.message : String(cause))
+      if (!(cause instanceof RangeError)) throw cause
+      refuseSnapshot(this.#name, cause.message)
     }
   }
 }
 
-const magic = [0x48, 0x57, 0x43, 0x31]
+const magic = 'HWC1'

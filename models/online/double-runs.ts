@@ -1,4 +1,5 @@
 import { ByteWriter } from '../../state/contracts/byte-writer.ts'
+import { ByteCursor } from './byte-cursor.ts'
 
 /**
  * Doubles as runs, for arrays that are mostly zero: hashed weights fill a few
@@ -26,42 +27,18 @@ export function writeRuns(cells: Float64Array, from: number, to: number, out: By
 }
 
 /** Fills `cells[from … to)` from runs, the rest of it with zeros. */
-export function readRuns(
-  bytes: Uint8Array,
-  start: number,
-  cells: Float64Array,
-  from: number,
-  to: number,
-): void {
+export function readRuns(bytes: Uint8Array, cells: Float64Array, from: number, to: number): void {
   cells.fill(0, from, to)
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const cursor = { bytes, at: start }
+  const cursor = new ByteCursor(bytes)
   let cell = from
-  while (cursor.at < bytes.length) {
-    cell += readVarint(cursor)
-    const values = readVarint(cursor)
-    if (cell + values > to || cursor.at + 8 * values > bytes.length) {
+  while (!cursor.isAtEnd) {
+    cell += cursor.varint()
+    const values = cursor.count()
+    if (!(cell >= from && cell + values <= to)) {
       throw new RangeError(`${cell + values - from} doubles do not fit into ${to - from}`)
     }
-    for (let index = 0; index < values; index++, cursor.at += 8) {
-      cells[cell++] = view.getFloat64(cursor.at, true)
-    }
+    for (let index = 0; index < values; index++) cells[cell++] = cursor.double()
   }
-}
-
-/** What `ByteWriter.varint` wrote: zig-zag, seven bits a byte, lowest first. */
-export function readVarint(cursor: { readonly bytes: Uint8Array; at: number }): number {
-  let value = 0
-  let scale = 1
-  let byte = 0
-  do {
-    const next = cursor.bytes[cursor.at++]
-    if (next === undefined) throw new RangeError('the bytes end inside a number')
-    byte = next
-    value += (byte & 0x7f) * scale
-    scale *= 128
-  } while (byte >= 0x80)
-  return value % 2 === 0 ? value / 2 : -(value + 1) / 2
 }
 
 /** The runs of a whole array, as bytes of their own. */

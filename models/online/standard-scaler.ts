@@ -18,6 +18,8 @@ export interface StandardScaler {
    * is 0 (so before the second value), NaN where the value is missing.
    */
   transform(cells: Float64Array, at: number, features: Float64Array, into: Float64Array): void
+  /** The same, with the statistics as they would be if these features had been learnt. */
+  transformWithSelf(cells: Float64Array, at: number, features: Float64Array, into: Float64Array): void
 }
 
 /** A scaler of the features at `columns`; `into` gets them in the order of `columns`. */
@@ -47,6 +49,21 @@ export function standardScaler(columns: readonly number[]): StandardScaler {
         if (value <= featureLimit && value >= -featureLimit) {
           const variance = cells[at + index + count]!
           into[index] = variance > 0 ? (value - cells[at + index]!) / Math.sqrt(variance) : 0
+        } else {
+          into[index] = Number.NaN
+        }
+      }
+    },
+    transformWithSelf(cells, at, features, into) {
+      for (let index = 0; index < count; index++) {
+        const value = features[source[index]!]!
+        if (value <= featureLimit && value >= -featureLimit) {
+          const total = cells[at + index + 2 * count]! + 1
+          const before = cells[at + index]!
+          const mean = before + (value - before) / total
+          const old = cells[at + index + count]!
+          const variance = old + ((value - before) * (value - mean) - old) / total
+          into[index] = variance > 0 ? (value - mean) / Math.sqrt(variance) : 0
         } else {
           into[index] = Number.NaN
         }

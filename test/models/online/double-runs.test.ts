@@ -10,7 +10,7 @@ describe('runs of doubles', () => {
       fc.property(fc.array(cell, { maxLength: 200 }), (values) => {
         const cells = Float64Array.from(values)
         const read = new Float64Array(cells.length).fill(9)
-        readRuns(runsOf(cells), 0, read, 0, read.length)
+        readRuns(runsOf(cells), read, 0, read.length)
         expect(Buffer.from(read.buffer)).toEqual(Buffer.from(cells.buffer))
       }),
     )
@@ -22,7 +22,7 @@ describe('runs of doubles', () => {
 
   test('that do not fit, or are cut short, are refused', () => {
     const runs = runsOf(Float64Array.of(0, 0, 1, 2))
-    expect(() => readRuns(runs, 0, new Float64Array(3), 0, 3)).toThrow(/do not fit/)
-    expect(() => readRuns(runs.subarray(0, 9), 0, new Float64Array(4), 0, 4)).toThrow(RangeError)
+    expect(() => readRuns(runs, new Float64Array(3), 0, 3)).toThrow(/do not fit/)
+    expect(() => readRuns(runs.subarray(0, 9), new Float64Array(4), 0, 4)).toThrow(RangeError)
   })
 })
