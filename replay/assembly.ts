@@ -77,11 +77,11 @@ export function topicsOf(declaration: Declaration): readonly TopicSpec[] {
 /** Low in volume, or ordered as a whole. */
 const singlePartition = new Set([
   'commit',
-  'deadLetter',
-  'modelSnapshot',
-  'modelLifecycle',
+  'dead-letter',
+  'model-snapshot',
+  'model-lifecycle',
   'alert',
-  'driftMetric',
+  'drift-metric',
 ])
 
 /** Creates the topics, binds the contracts and connects the graph. State is empty until `recover`. */

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { EngineError } from '../../contracts/engine-error.ts'
 import type { Log, LogWriter, OffsetRange, ReadRequest, TopicSpec } from '../log.ts'
 import type { RecordBatch } from '../record-batch.ts'
+import { checkedTopicSpec, reconcileTopic } from '../topic-catalog.ts'
 import { Journal } from './journal.ts'
 import { type LogFiles, onDisk, readFully } from './log-files.ts'
 import { LogView } from './log-view.ts'
@@ -42,8 +43,12 @@ class LogReader implements Log {
     )
   }
 
-  createTopic(): Promise<void> {
-    return Promise.reject(this.#readOnly('create a topic'))
+  /** Checks that the topic is there, as the writer made it. */
+  async createTopic(spec: TopicSpec): Promise<void> {
+    this.refresh()
+    const found = this.#journal.catalog.find(spec.name)
+    if (found === undefined) throw this.#readOnly(`create topic "${spec.name}"`)
+    reconcileTopic(found.spec, checkedTopicSpec(spec))
   }
 
   deleteTopic(): Promise<void> {

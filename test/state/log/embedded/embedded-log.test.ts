@@ -76,6 +76,10 @@ describe('an embedded log', () => {
       Array.from({ length: 40 }, (_, index) => `v${index}`),
     )
     expect(readdirSync(path).filter((name) => name.endsWith('.log')).length).toBeGreaterThan(3)
+    await reader.createTopic({ name: 'a', partitions: 1 })
+    await expect(reader.createTopic({ name: 'a', partitions: 2 })).rejects.toMatchObject({
+      code: 'topic-mismatch',
+    })
     await expect(reader.createTopic({ name: 'b', partitions: 1 })).rejects.toMatchObject({
       code: 'log-read-only',
     })
