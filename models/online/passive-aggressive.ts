@@ -24,11 +24,16 @@ export function passiveAggressiveRegression(
   options: PassiveAggressiveOptions & { readonly epsilon?: number },
 ): LinearLearner {
   const { epsilon = 0.1 } = options
-  return passiveAggressive(`pa-regression(${epsilon})`, options, (score) => score, (score, label) => {
-    const error = label - score
-    const loss = Math.max(0, Math.abs(error) - epsilon)
-    return Math.sign(error) * loss
-  })
+  return passiveAggressive(
+    `pa-regression(${epsilon})`,
+    options,
+    (score) => score,
+    (score, label) => {
+      const error = label - score
+      const loss = Math.max(0, Math.abs(error) - epsilon)
+      return Math.sign(error) * loss
+    },
+  )
 }
 
 /** Passive-aggressive classification on the hinge loss; predicts the logistic function of the margin, which is no calibrated probability. */

@@ -11,7 +11,8 @@ export function startSnapshot(out: ByteWriter, magic: string, name: string): voi
 export function openSnapshot(snapshot: Uint8Array, magic: string, name: string): ByteCursor {
   const cursor = new ByteCursor(snapshot)
   for (let index = 0; index < magic.length; index++) {
-    if (snapshot[index] !== magic.charCodeAt(index)) throw new RangeError('these bytes are no snapshot of its kind')
+    if (snapshot[index] !== magic.charCodeAt(index))
+      throw new RangeError('these bytes are no snapshot of its kind')
   }
   cursor.at = magic.length
   const found = cursor.string()

@@ -148,7 +148,12 @@ export interface SplitMerit {
 }
 
 /** The best threshold of the leaf's observer at `index`, of `points` evenly spaced ones. */
-export function bestSplit(leaf: TreeLeaf, index: number, points: number, criterion: SplitMerit): SplitCandidate {
+export function bestSplit(
+  leaf: TreeLeaf,
+  index: number,
+  points: number,
+  criterion: SplitMerit,
+): SplitCandidate {
   const observers = leaf.observers!
   const classCount = leaf.weights.length
   const cellOf = (label: number): number => (index * classCount + label) * observerWidth

@@ -49,13 +49,7 @@ export interface VectorOptimizer {
   /** Cells of memory for each weight. */
   readonly memory: number
   /** Weight i is `cells[weightsAt + i]`; its gradient NaN leaves it alone. `steps` counts the steps before this one. */
-  step(
-    cells: Float64Array,
-    weightsAt: number,
-    memoryAt: number,
-    gradients: Float64Array,
-    steps: number,
-  ): void
+  step(cells: Float64Array, weightsAt: number, memoryAt: number, gradients: Float64Array, steps: number): void
   /** The distance, as a share of the memory, at which the gradient is taken ahead of the weights; 0 mostly. */
   readonly lookAhead: number
 }

@@ -1,0 +1,53 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import {
+  type CaseOptions,
+  type CaseResult,
+  type CaseRunner,
+  type GoldenCase,
+  notApplicable,
+} from './golden-case.ts'
+import { runLearnerCase } from './learner-cases.ts'
+
+/** Who runs what: one entry a family. A family without one does not apply. */
+const runners: Readonly<Record<string, CaseRunner>> = {
+  learner: runLearnerCase,
+}
+
+/** Sections that hold facts about the data, not results to be met. */
+const notCases = new Set(['meta', 'datasets', 'streams'])
+
+/** Every case of `online-learning.json` in that folder, in the file's order. */
+export function onlineLearningCases(dataFolder: string): GoldenCase[] {
+  const text = readFileSync(join(dataFolder, 'online-learning.json'), 'utf8')
+  const sections = JSON.parse(text) as Record<string, Record<string, unknown>[]>
+  return Object.entries(sections)
+    .filter(([section]) => !notCases.has(section))
+    .flatMap(([section, entries]) =>
+      entries.map((body, index) => ({
+        id: `${section}/${index}`,
+        family: typeof body['kind'] === 'string' ? body['kind'] : section,
+        title: titleOf(body),
+        body,
+      })),
+    )
+}
+
+export function runOnlineLearningCase(
+  goldenCase: GoldenCase,
+  dataFolder: string,
+  options: CaseOptions = {},
+): CaseResult {
+  const runner = runners[goldenCase.family]
+  if (runner === undefined)
+    return notApplicable(`nothing here runs cases of the family "${goldenCase.family}"`)
+  return runner(goldenCase, dataFolder, options)
+}
+
+function titleOf(body: Readonly<Record<string, unknown>>): string {
+  const names = ['model', 'detector', 'stat', 'scaler', 'metric', 'name', 'what']
+  const found = names.map((name) => body[name]).find((value) => typeof value === 'string')
+  const hyperparams = body['hyperparams'] as Readonly<Record<string, unknown>> | undefined
+  const detail = [hyperparams?.['optimizer'], body['dataset'] ?? body['stream']]
+  return [found, ...detail].filter((part) => typeof part === 'string').join(', ')
+}
