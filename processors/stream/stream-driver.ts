@@ -121,9 +121,18 @@ export class StreamDriver {
     if (moved) this.#tellTime()
   }
 
-  /** Several inputs at once, in the order of a task: smallest (event time, input, offset) of the heads first. */
+  /** Several inputs at once, in the order of a task. */
   pipeMerged(batches: Readonly<Record<string, readonly DriverRecord[]>>): void {
-    const heads = [...this.#inputs.keys()].map((input) => ({ input, records: batches[input] ?? [], next: 0 }))
+    const inputs = [...this.#inputs.keys()].map((input) => [input, batches[input] ?? []] as const)
+    for (const [input, record] of StreamDriver.inTaskOrder(inputs)) this.pipe(input, record)
+  }
+
+  /** Smallest (event time, input, offset) of the inputs' heads first: what a task would take next. */
+  static inTaskOrder(
+    inputs: readonly (readonly [input: string, records: readonly DriverRecord[]])[],
+  ): (readonly [input: string, record: DriverRecord])[] {
+    const heads = inputs.map(([input, records]) => ({ input, records, next: 0 }))
+    const ordered: (readonly [string, DriverRecord])[] = []
     for (;;) {
       let chosen: (typeof heads)[number] | undefined
       for (const head of heads) {
@@ -133,9 +142,9 @@ export class StreamDriver {
         if (best === undefined || record.timestampMs < best.timestampMs) chosen = head
       }
       const record = chosen?.records[chosen.next]
-      if (chosen === undefined || record === undefined) return
+      if (chosen === undefined || record === undefined) return ordered
       chosen.next++
-      this.pipe(chosen.input, record)
+      ordered.push([chosen.input, record])
     }
   }
 

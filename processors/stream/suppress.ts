@@ -47,6 +47,9 @@ export function suppress<In extends StreamRecord>({ name, until, bound }: Suppre
   if (windows?.kind === 'count') {
     throw new RangeError(`"${name}" holds count windows until they close, expected windows of time`)
   }
+  if (windows?.kind === 'session' && windows.mergesClosed) {
+    throw new RangeError(`"${name}" holds sessions that merge after they closed, expected mergesClosed false`)
+  }
   if (windows !== undefined && bound !== 'unbounded' && !failsWhenFull) {
     throw new RangeError(
       `"${name}" may emit windows early, expected whenFull "fail" since each comes out once`,

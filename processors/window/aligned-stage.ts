@@ -118,13 +118,13 @@ export function alignedStage<In extends StreamRecord, Input, State, Output>(
       cause = originOf(record)
       const announcedMs = clock.announcement(record)
       if (announcedMs !== undefined) {
-        clock.advance(null, announcedMs)
+        clock.announce(announcedMs)
         close(null, clock.now(null))
         return
       }
       if (!isCountable(name, record, context)) return
       const key = packKey(record.key)
-      clock.advance(key, record.timestampMs)
+      clock.observe(key, record.timestampMs)
       const nowMs = clock.now(key)
       for (const span of windows.containing(record.timestampMs)) {
         const missedMs = nowMs - graceMs - span.endMs

@@ -38,7 +38,7 @@ export function sessionStage<In extends StreamRecord, Input, State, Output>(
   setup: StageSetup<In, Input, State, Output, SessionWindows>,
 ): StageHandlers<In> {
   const { name, windows, fold, states, context, out, emit, resultTime } = setup
-  const { gapMs, graceMs, bounds } = windows
+  const { gapMs, graceMs, bounds, mergesClosed } = windows
   const sessions: OrderedStore<SessionCell> = context.store(`${name}-sessions`)
   const clock = windowClock(name, setup.closing, context)
   const index = new CloseIndex(context.store(`${name}-ends`), clock.byKey)
@@ -82,7 +82,8 @@ export function sessionStage<In extends StreamRecord, Input, State, Output>(
       }
       if (fireMs > firedMs) clock.setFired(key, fireMs)
     }
-    for (const entry of index.ended(key, Number.NEGATIVE_INFINITY, endedBefore(nowMs, graceMs))) {
+    const keptMs = mergesClosed ? graceMs + gapMs : graceMs
+    for (const entry of index.ended(key, Number.NEGATIVE_INFINITY, endedBefore(nowMs, keptMs))) {
       const at = [entry.key, entry.startMs]
       const cell = sessions.get(at)
       if (cell !== undefined && (emit === 'close' || emit === 'update-and-close')) {
@@ -149,13 +150,13 @@ export function sessionStage<In extends StreamRecord, Input, State, Output>(
       cause = originOf(record)
       const announcedMs = clock.announcement(record)
       if (announcedMs !== undefined) {
-        clock.advance(null, announcedMs)
+        clock.announce(announcedMs)
         close(null, clock.now(null))
         return
       }
       if (!isCountable(name, record, context)) return
       const key = packKey(record.key)
-      clock.advance(key, record.timestampMs)
+      clock.observe(key, record.timestampMs)
       const nowMs = clock.now(key)
       const found = within(key, record.timestampMs)
       const startMs = Math.min(record.timestampMs, ...found.map((each) => each.startMs))

@@ -15,17 +15,30 @@ export interface SessionWindows {
    * `last + gapMs + graceMs <= stream time`.
    */
   readonly bounds: 'inclusive' | 'half-open'
+  /**
+   * True: a record that is in time also merges closed sessions within its
+   * gap, which are kept one gap longer for it, so that the runs do not depend
+   * on the order of arrival. Only for results that promise nothing final.
+   */
+  readonly mergesClosed: boolean
 }
 
 export interface SessionOptions {
   readonly gapMs: DurationMs
   readonly graceMs: DurationMs
   readonly bounds?: SessionWindows['bounds']
+  /** False unless said. */
+  readonly mergesClosed?: boolean
 }
 
 /** @throws RangeError for a gap below 1 ms or a negative grace. */
-export function session({ gapMs, graceMs, bounds = 'inclusive' }: SessionOptions): SessionWindows {
+export function session({
+  gapMs,
+  graceMs,
+  bounds = 'inclusive',
+  mergesClosed = false,
+}: SessionOptions): SessionWindows {
   requireDuration('session gapMs', gapMs, { least: 1 })
   requireDuration('session graceMs', graceMs)
-  return { kind: 'session', gapMs, graceMs, bounds }
+  return { kind: 'session', gapMs, graceMs, bounds, mergesClosed }
 }

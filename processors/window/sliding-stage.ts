@@ -196,13 +196,13 @@ export function slidingStage<In extends StreamRecord, Input, State, Output>(
       cause = originOf(record)
       const announcedMs = clock.announcement(record)
       if (announcedMs !== undefined) {
-        clock.advance(null, announcedMs)
+        clock.announce(announcedMs)
         close(null, clock.now(null))
         return
       }
       if (!isCountable(name, record, context)) return
       const key = packKey(record.key)
-      clock.advance(key, record.timestampMs)
+      clock.observe(key, record.timestampMs)
       const nowMs = clock.now(key)
       const atMs = record.timestampMs
       const leftMs = leftStart(atMs)

@@ -58,6 +58,11 @@ export function windowAggregate<In extends StreamRecord, Input, State, Output>(
       `window aggregate "${name}" has sessions, and an aggregate without merge; sessions merge`,
     )
   }
+  if (windows.kind === 'session' && windows.mergesClosed && emit !== 'update') {
+    throw new RangeError(
+      `window aggregate "${name}" merges closed sessions and emits ${JSON.stringify(emit)}, expected "update": a closed session could be taken back`,
+    )
+  }
   return {
     name,
     connect: (context) =>

@@ -12,8 +12,10 @@ export interface WindowClock<In> {
   readonly followsStreamTime: boolean
   /** The time that the record announces, where records can do that; such a record is not counted. */
   announcement(record: In): TimestampMs | undefined
-  /** Takes note of a record, or of an announced time. */
-  advance(key: KeyPart, atMs: TimestampMs): void
+  /** Takes note of a record, which is time where keys close by their own. */
+  observe(key: KeyPart, atMs: TimestampMs): void
+  /** Moves time to what was announced; never back. */
+  announce(atMs: TimestampMs): void
   /** -Infinity before the first record. */
   now(key: KeyPart): TimestampMs
   /** Up to where windows of the key were given out; -Infinity before the first time. */
@@ -46,15 +48,18 @@ export function windowClock<In extends StreamRecord>(
   const followsStreamTime = !byKey && !announced
   const at = (key: KeyPart): readonly KeyPart[] => (byKey ? [key] : [])
   const cell = (key: KeyPart): ClockCell => cells.get(at(key)) ?? unset
+  const moveTo = (key: KeyPart, atMs: TimestampMs): void => {
+    const before = cell(key)
+    if (atMs > before.nowMs) cells.put(at(key), { ...before, nowMs: atMs })
+  }
   return {
     byKey,
     followsStreamTime,
     announcement: announced ? closing.announced : () => undefined,
-    advance(key, atMs) {
-      if (followsStreamTime) return
-      const before = cell(key)
-      if (atMs > before.nowMs) cells.put(at(key), { ...before, nowMs: atMs })
+    observe(key, atMs) {
+      if (byKey) moveTo(key, atMs)
     },
+    announce: (atMs) => moveTo(null, atMs),
     now: (key) => (followsStreamTime ? context.streamTimeMs - disorderMs : cell(key).nowMs),
     fired: (key) => cell(key).firedMs,
     setFired: (key, firedMs) => cells.put(at(key), { ...cell(key), firedMs }),
