@@ -1,4 +1,5 @@
 import type { FeatureView } from '../processors/feature/feature-view.ts'
+import type { DeclaredStream } from '../processors/stream/stream.ts'
 import type { Contract } from '../state/contracts/contract.ts'
 import type { DurationMs } from '../state/contracts/units.ts'
 import type { Model } from './model.ts'
@@ -23,6 +24,7 @@ export interface Declaration {
   readonly events: readonly Contract[]
   readonly views: readonly FeatureView[]
   readonly models: readonly Model[]
+  readonly streams: readonly DeclaredStream[]
   /** Partitions of an event's topic that does not say itself. */
   readonly partitions: number
   /** How far past the moment of its append an event's time may lie. */

@@ -69,6 +69,10 @@ export class Graph implements TaskGraph {
     return this.#streamTimeMs
   }
 
+  set streamTimeMs(streamTimeMs: TimestampMs) {
+    this.#streamTimeMs = streamTimeMs
+  }
+
   /** One asynchronous read per store for all keys of the batch that are not in memory. */
   async prefetch(records: readonly (TaskRecord | RefusedRecord)[], database: Database): Promise<void> {
     if (this.#tileStores.every(({ isComplete }) => isComplete)) return

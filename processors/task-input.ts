@@ -1,5 +1,5 @@
 import type { BoundContract } from '../state/contracts/codec.ts'
-import { EngineError } from '../state/contracts/engine-error.ts'
+import { EngineError, isEngineError } from '../state/contracts/engine-error.ts'
 import type { DurationMs, TimestampMs } from '../state/contracts/units.ts'
 import type { Log } from '../state/log/log.ts'
 import type { RecordBatch, RecordHeader } from '../state/log/record-batch.ts'
@@ -44,6 +44,11 @@ export class TaskRecord implements StreamRecord<unknown, object> {
 
   get headers(): readonly RecordHeader[] {
     return this.#batch.headers(this.#index)
+  }
+
+  /** The same record with its bytes, for the dead letters. */
+  refused(reason: string, detail: string): RefusedRecord {
+    return refusal(this.input, this.#batch, this.#index, this.offset, reason, detail)
   }
 }
 
@@ -129,13 +134,7 @@ export class TaskInput {
   /** Fetches more if nothing is buffered. Resolves to whether there is a head now. */
   async fill(maxRecords: number): Promise<boolean> {
     if (this.#next < this.#records.length) return true
-    const batch = await this.#log.read({
-      topic: this.topic,
-      partition: this.partition,
-      offset: BigInt(this.#fetchOffset),
-      maxBytes: fetchBytes,
-      maxRecords,
-    })
+    const batch = await this.#read(maxRecords)
     await this.#learnSchemas(batch)
     const records: (TaskRecord | RefusedRecord)[] = new Array(batch.count)
     for (let index = 0; index < batch.count; index++) records[index] = this.#decode(batch, index)
@@ -144,6 +143,22 @@ export class TaskInput {
     this.#fetchOffset = Number(batch.nextOffset)
     if (batch.count === 0) this.#position = this.#fetchOffset
     return batch.count > 0
+  }
+
+  /** What retention has dropped cannot be read again: reading goes on where the topic begins now. */
+  async #read(maxRecords: number): Promise<RecordBatch> {
+    const { topic, partition } = this
+    for (;;) {
+      try {
+        const offset = BigInt(this.#fetchOffset)
+        return await this.#log.read({ topic, partition, offset, maxBytes: fetchBytes, maxRecords })
+      } catch (error) {
+        if (!isEngineError(error, 'offset-out-of-range')) throw error
+        const { offset, start } = error.context
+        if (offset >= start) throw error
+        this.#fetchOffset = Number(start)
+      }
+    }
   }
 
   /** Makes sure that the writer schema of every record is known before the synchronous part. */
@@ -193,18 +208,29 @@ export class TaskInput {
   }
 
   #refuse(batch: RecordBatch, index: number, offset: number, reason: string, detail: string): RefusedRecord {
-    const slice = (start: number, end: number) =>
-      start < 0 ? null : Uint8Array.prototype.slice.call(batch.bytes, start, end)
-    const valueBytes = slice(batch.valueStart[index]!, batch.valueEnd[index]!)
-    return {
-      input: this,
-      offset,
-      timestampMs: batch.timestampsMs[index]!,
-      reason,
-      detail,
-      schemaId: valueBytes && valueBytes.length >= 5 ? Buffer.from(valueBytes).readUInt32BE(1) : null,
-      keyBytes: slice(batch.keyStart[index]!, batch.keyEnd[index]!),
-      valueBytes,
-    }
+    return refusal(this, batch, index, offset, reason, detail)
+  }
+}
+
+function refusal(
+  input: TaskInput,
+  batch: RecordBatch,
+  index: number,
+  offset: number,
+  reason: string,
+  detail: string,
+): RefusedRecord {
+  const slice = (start: number, end: number) =>
+    start < 0 ? null : Uint8Array.prototype.slice.call(batch.bytes, start, end)
+  const valueBytes = slice(batch.valueStart[index]!, batch.valueEnd[index]!)
+  return {
+    input,
+    offset,
+    timestampMs: batch.timestampsMs[index]!,
+    reason,
+    detail,
+    schemaId: valueBytes && valueBytes.length >= 5 ? Buffer.from(valueBytes).readUInt32BE(1) : null,
+    keyBytes: slice(batch.keyStart[index]!, batch.keyEnd[index]!),
+    valueBytes,
   }
 }

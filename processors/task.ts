@@ -1,4 +1,4 @@
-import { collectCheckpoint, readCheckpoint } from '../state/commit/checkpoint.ts'
+import { collectCheckpoint, dropCheckpoint, readCheckpoint } from '../state/commit/checkpoint.ts'
 import type { CommitStep, TaskPosition } from '../state/commit/commit-protocol.ts'
 import type { TimestampMs } from '../state/contracts/units.ts'
 import type { CommitTicket, Log, LogWriter } from '../state/log/log.ts'
@@ -14,8 +14,8 @@ export interface TaskGraph {
   prefetch(records: readonly (TaskRecord | RefusedRecord)[], database: Database): Promise<void>
   /** Pushes one record through, synchronously. */
   process(record: TaskRecord): void
-  /** Greatest event time processed. */
-  readonly streamTimeMs: TimestampMs
+  /** Greatest event time processed; set when a checkpoint is loaded. */
+  streamTimeMs: TimestampMs
   /** Lets stores shrink to their bounds; between batches, once a checkpoint holds everything. */
   evict(): void
 }
@@ -26,11 +26,21 @@ export interface CommitEvent {
   readonly sequence: number
   readonly offsets: readonly number[]
   readonly count: number
+  readonly layout: string
   readonly at: TimestampMs
+}
+
+/** How the offsets of a task's commits are to be read: the inputs, in order, under a name of their own. */
+export interface TaskLayout {
+  readonly layout: string
+  /** `topic[partition]` of each. */
+  readonly inputs: readonly string[]
 }
 
 export interface TaskSpec {
   readonly id: string
+  /** Names inputs, stores and learners: what the state is a fold of. */
+  readonly layout: string
   /** In rank order; their order is the order of a position's offsets. */
   readonly inputs: readonly TaskInput[]
   /** One place for each input; the task keeps there where the record in hand stands, for predictions to carry. */
@@ -41,6 +51,7 @@ export interface TaskSpec {
   readonly database: Database
   readonly outputs: Outputs
   readonly emitCommit: Emit
+  readonly emitLayout: Emit
   readonly emitDeadLetter: (refused: RefusedRecord) => void
   readonly options?: TaskOptions
   /** Called on both sides of each step of the commit; for metrics and for crash tests. */
@@ -83,6 +94,8 @@ export class Task {
   readonly #spec: TaskSpec
   readonly #options: Required<TaskOptions>
   #sequence = 0
+  /** Layout of the last commit. */
+  #layout = ''
   #sinceCheckpoint = 0
   #unsynced: Promise<void>[] = []
   #checkpoint: Promise<void> = Promise.resolve()
@@ -101,20 +114,27 @@ export class Task {
     return { sequence: this.#sequence, offsets: [...this.offsets] }
   }
 
-  /** Loads the state of the last checkpoint and goes to where it stands. Returns that position. */
+  /**
+   * Loads the state of the last checkpoint and goes to where it stands.
+   * State that another declaration made is thrown away: the log still has
+   * what it was made of. Returns the position.
+   */
   async open(): Promise<TaskPosition> {
-    const { database, graph } = this.#spec
-    const position = (await readCheckpoint(database, this.id)) ?? {
-      sequence: 0,
-      offsets: this.inputs.map(() => 0),
+    const { database, graph, layout } = this.#spec
+    let checkpoint = await readCheckpoint(database, this.id)
+    if (checkpoint !== undefined && checkpoint.layout !== layout) {
+      await dropCheckpoint(database, this.id, checkpoint.stores)
+      checkpoint = undefined
     }
     for (const store of graph.stores) await store.restore(database)
-    this.#sequence = position.sequence
+    graph.streamTimeMs = checkpoint?.streamTimeMs ?? Number.NEGATIVE_INFINITY
+    this.#sequence = checkpoint?.position.sequence ?? 0
+    this.#layout = checkpoint?.layout ?? ''
     for (const [index, input] of this.inputs.entries()) {
-      this.offsets[index] = position.offsets[index] ?? 0
+      this.offsets[index] = checkpoint?.position.offsets[index] ?? 0
       input.seek(this.offsets[index]!)
     }
-    return position
+    return this.position
   }
 
   /**
@@ -135,34 +155,52 @@ export class Task {
   /**
    * Processes the batch that a commit on the log consumed: the same records
    * in the same interleaving, and emits nothing, since its outputs are on the
-   * log. This is what recovery, rebuild and audit are made of.
+   * log. This is what recovery, rebuild and audit are made of. `layouts` says
+   * how to read commits of earlier declarations: inputs that are new stay
+   * where they are, those that are gone are passed over.
    */
-  async follow(commit: CommitEvent): Promise<void> {
+  async follow(commit: CommitEvent, layouts: ReadonlyMap<string, TaskLayout>): Promise<void> {
     const { outputs } = this.#spec
+    const ends = this.#endsOf(commit, layouts)
     outputs.muted = true
     try {
       const batch: (TaskRecord | RefusedRecord)[] = []
-      const heads = this.inputs.map((input, index) => ({ input, end: commit.offsets[index]! }))
       for (;;) {
-        for (const { input, end } of heads) {
-          if (input.position < end) await input.fill(this.#options.batchRecords)
+        for (const [index, input] of this.inputs.entries()) {
+          if (input.position < ends[index]!) await input.fill(this.#options.batchRecords)
         }
         const taken = this.#take(
-          heads.flatMap(({ input, end }) => (input.position < end && input.head ? [{ input, end }] : [])),
+          this.inputs.flatMap((input, index) =>
+            input.position < ends[index]! && input.head ? [{ input, end: ends[index]! }] : [],
+          ),
         )
         if (taken.length === 0) break
         batch.push(...taken)
       }
-      for (const [index, { input }] of heads.entries()) {
-        if (input.position !== commit.offsets[index]) input.seek(commit.offsets[index]!)
+      for (const [index, input] of this.inputs.entries()) {
+        if (input.position !== ends[index]) input.seek(ends[index]!)
       }
       await this.#process(batch)
       this.#sequence = commit.sequence + 1
-      for (const [index, offset] of commit.offsets.entries()) this.offsets[index] = offset
+      this.#layout = commit.layout
+      for (const [index, offset] of ends.entries()) this.offsets[index] = offset
       this.#sinceCheckpoint += batch.length
     } finally {
       outputs.muted = false
     }
+  }
+
+  #endsOf(commit: CommitEvent, layouts: ReadonlyMap<string, TaskLayout>): readonly number[] {
+    const names = layouts.get(commit.layout)?.inputs
+    if (names === undefined) {
+      throw new RangeError(
+        `commit ${commit.sequence} of ${this.id} has layout "${commit.layout}", which is not on the log`,
+      )
+    }
+    return this.inputs.map(({ topic, partition, position }) => {
+      const at = names.indexOf(`${topic}[${partition}]`)
+      return at < 0 ? position : commit.offsets[at]!
+    })
   }
 
   /** Writes a checkpoint if one is due and none is on its way. `durable` is that of the last commit. */
@@ -213,13 +251,19 @@ export class Task {
   }
 
   async #commit(count: number): Promise<CommitTicket> {
-    const { writer, emitCommit, graph, onStep } = this.#spec
+    const { writer, emitCommit, emitLayout, graph, onStep, layout } = this.#spec
+    if (this.#layout !== layout) {
+      const inputs = this.inputs.map(({ topic, partition }) => `${topic}[${partition}]`)
+      emitLayout({ task: this.id, layout, inputs, at: 0 }, 0)
+      this.#layout = layout
+    }
     emitCommit(
       {
         task: this.id,
         sequence: this.#sequence,
         offsets: [...this.offsets],
         count,
+        layout,
         at: Math.max(0, graph.streamTimeMs),
       } satisfies CommitEvent,
       Math.max(0, graph.streamTimeMs),
@@ -251,10 +295,11 @@ export class Task {
   }
 
   #startCheckpoint(durable: Promise<void>): Promise<void> {
-    const { graph, database, onStep } = this.#spec
+    const { graph, database, onStep, layout } = this.#spec
     this.#checkpointing = true
     const sequence = this.#sequence
-    const writes = collectCheckpoint(this.id, this.position, graph.stores)
+    const { streamTimeMs } = graph
+    const writes = collectCheckpoint(this.id, { position: this.position, streamTimeMs, layout }, graph.stores)
     this.#sinceCheckpoint = 0
     onStep?.('collected', sequence)
     this.#checkpoint = (async () => {

@@ -1,16 +1,22 @@
+import { createHash } from 'node:crypto'
 import type { Declaration } from '../models/declaration.ts'
 import { ModelPart, type Prediction } from '../models/serving/model-part.ts'
 import { viewPart } from '../processors/feature/view-part.ts'
 import { ViewState } from '../processors/feature/view-state.ts'
 import { Graph } from '../processors/graph.ts'
+import type { StreamRecord } from '../processors/operator.ts'
 import { Outputs } from '../processors/outputs.ts'
 import { type CommitEvent, Task, type TaskOptions } from '../processors/task.ts'
-import { type RefusedRecord, TaskInput } from '../processors/task-input.ts'
-import { readCommits } from '../state/commit/commit-log.ts'
+import { type RefusedRecord, TaskInput, TaskRecord } from '../processors/task-input.ts'
+import { readCommits, readLayouts } from '../state/commit/commit-log.ts'
 import type { CommitStep } from '../state/commit/commit-protocol.ts'
 import { type BoundContract, bindContract } from '../state/contracts/codec.ts'
 import type { Contract } from '../state/contracts/contract.ts'
-import { type EngineContracts, engineContracts } from '../state/contracts/engine-contracts.ts'
+import {
+  type EngineContracts,
+  engineContracts,
+  type TaskLayoutEvent,
+} from '../state/contracts/engine-contracts.ts'
 import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { Log, LogWriter, TopicSpec } from '../state/log/log.ts'
 import type { Database } from '../state/store/database.ts'
@@ -77,6 +83,7 @@ export function topicsOf(declaration: Declaration): readonly TopicSpec[] {
 /** Low in volume, or ordered as a whole. */
 const singlePartition = new Set([
   'commit',
+  'task-layout',
   'dead-letter',
   'model-snapshot',
   'model-lifecycle',
@@ -124,12 +131,15 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
     ]),
   )
   const emitDeadLetter = deadLetterEmitter(emitter(engine.deadLetter))
+  const streams = declaration.streams.map((stream) =>
+    stream.part(emitter(events.get(stream.sink.name) as BoundContract<object>)),
+  )
   // Models come before views: a prediction reads what was there before its own trigger is folded.
-  const graph = new Graph([...models.values(), ...[...views.values()].map(viewPart)], (record, reason) => {
-    throw new RangeError(`${reason} at ${record.topic}[${record.partition}] offset ${record.offset}`)
-  })
+  const parts = [...models.values(), ...[...views.values()].map(viewPart), ...streams]
+  const graph = new Graph(parts, (record, reason) => emitDeadLetter(refusedRecord(record, reason, inputs)))
   const task = new Task({
     id: taskName,
+    layout: layoutOf(inputs, graph, models),
     inputs,
     offsets,
     graph,
@@ -138,6 +148,7 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
     database,
     outputs,
     emitCommit: emitter(engine.commit) as (event: object, atMs: number) => void,
+    emitLayout: emitter(engine.taskLayout) as (event: object, atMs: number) => void,
     emitDeadLetter,
     ...(options.task ? { options: options.task } : {}),
     ...(options.onStep ? { onStep: options.onStep } : {}),
@@ -151,24 +162,25 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
     events,
     engine,
     outputs,
-    recover: (onProgress, onBatch) => recover(task, log, engine.commit, onProgress, onBatch),
+    recover: (onProgress, onBatch) => recover(task, log, engine, onProgress, onBatch),
   }
 }
 
 async function recover(
   task: Task,
   log: Log,
-  commits: BoundContract<object>,
+  { commit: commits, taskLayout }: BoundEngineContracts,
   onProgress?: (progress: RecoveryProgress) => void,
   onBatch?: () => Promise<void>,
 ): Promise<RecoveryProgress> {
   const { sequence } = await task.open()
+  const layouts = await readLayouts(log, taskLayout as BoundContract<TaskLayoutEvent>, task.id)
   const { end } = await log.offsets(commits.contract.topic, 0)
   const of = Math.max(0, Number(end) - sequence)
   let done = 0
   let records = 0
   for await (const commit of readCommits(log, commits as BoundContract<CommitEvent>, task.id, sequence)) {
-    await task.follow(commit)
+    await task.follow(commit, layouts)
     await onBatch?.()
     // What is followed is on the log already, so it may be checkpointed at once.
     task.checkpointIfDue(Promise.resolve())
@@ -179,6 +191,7 @@ async function recover(
   return { commits: done, of, records }
 }
 
+/** Only what somebody reads is an input: other events are on the log for whoever comes later. */
 function taskInputs(
   declaration: Declaration,
   events: ReadonlyMap<string, BoundContract<object>>,
@@ -186,7 +199,13 @@ function taskInputs(
   log: Log,
 ): TaskInput[] {
   const inputs: TaskInput[] = []
+  const read = new Set<Contract>([
+    ...declaration.views.flatMap(({ sources }) => sources),
+    ...declaration.models.flatMap(({ trigger, label }) => [trigger, label.from]),
+    ...declaration.streams.flatMap(({ sources }) => sources),
+  ])
   for (const [rank, contract] of declaration.events.entries()) {
+    if (!read.has(contract)) continue
     const count = partitionsOf.get(contract.topic) ?? 1
     for (let partition = 0; partition < count; partition++) {
       const spec = {
@@ -201,6 +220,36 @@ function taskInputs(
     }
   }
   return inputs
+}
+
+/**
+ * Names what the state is a fold of: the inputs, the stores with their names
+ * and layouts, and the learners. A change of any of them starts a new fold.
+ */
+function layoutOf(
+  inputs: readonly TaskInput[],
+  graph: Graph,
+  models: ReadonlyMap<string, ModelPart>,
+): string {
+  const parts = [
+    ...inputs.map(({ topic, partition }) => `${topic}[${partition}]`),
+    ...graph.stores
+      .map((store) => ('layoutId' in store ? `${store.name} ${store.layoutId}` : store.name))
+      .sort(),
+    ...[...models.values()].map(
+      ({ model, learner }) => `${model.name} ${model.columns.join(',')} ${learner.name}`,
+    ),
+  ]
+  return createHash('sha256').update(parts.join('\n')).digest('hex').slice(0, 16)
+}
+
+/** An operator's refusal: with the original bytes where the record is still the one of the log. */
+function refusedRecord(record: StreamRecord, reason: string, inputs: readonly TaskInput[]): RefusedRecord {
+  if (record instanceof TaskRecord) return record.refused(reason, `refused by an operator: ${reason}`)
+  const { topic, partition, offset, timestampMs } = record
+  const input = inputs.find((each) => each.topic === topic && each.partition === partition) ?? inputs[0]!
+  const detail = `refused by an operator: ${reason}; made of the record at this offset`
+  return { input, offset, timestampMs, reason, detail, schemaId: null, keyBytes: null, valueBytes: null }
 }
 
 async function bindEngine(app: string, registry: SchemaRegistry): Promise<BoundEngineContracts> {

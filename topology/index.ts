@@ -6,7 +6,36 @@ export { byKey, computed, globalMean, model, request } from '../models/model.ts'
 export { each } from '../processors/feature/entity-key.ts'
 export { derived, forever, latest } from '../processors/feature/feature.ts'
 export { featureView } from '../processors/feature/feature-view.ts'
-export { count, max, mean, min, sum } from '../processors/feature/features.ts'
+export {
+  count,
+  decayedCount,
+  decayedMean,
+  decayedSum,
+  first,
+  last,
+  max,
+  mean,
+  min,
+  rate,
+  sum,
+} from '../processors/feature/features.ts'
+export { asOfJoin, globalTableJoin, streamTableJoin } from '../processors/join/stream-table-join.ts'
+export { branch } from '../processors/stream/branch.ts'
+export { filter } from '../processors/stream/filter.ts'
+export { flatMap } from '../processors/stream/flat-map.ts'
+export { map as mapValues } from '../processors/stream/map.ts'
+export { peek } from '../processors/stream/peek.ts'
+export { process } from '../processors/stream/process.ts'
+export { rekey } from '../processors/stream/rekey.ts'
+export { Stream, stream } from '../processors/stream/stream.ts'
+export { suppress } from '../processors/stream/suppress.ts'
+export { calendar } from '../processors/window/calendar-windows.ts'
+export { windowFold } from '../processors/window/column-window-fold.ts'
+export { countWindows } from '../processors/window/count-windows.ts'
+export { session } from '../processors/window/session-windows.ts'
+export { sliding } from '../processors/window/sliding-windows.ts'
+export { hopping, tumbling } from '../processors/window/time-windows.ts'
+export { windowAggregate } from '../processors/window/window-aggregate.ts'
 export { EngineError } from '../state/contracts/engine-error.ts'
 export { type EventOf, event, eventFromAvsc } from '../state/contracts/event.ts'
 export {

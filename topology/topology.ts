@@ -1,6 +1,7 @@
 import type { Declaration, Source } from '../models/declaration.ts'
 import type { Model } from '../models/model.ts'
 import type { FeatureView } from '../processors/feature/feature-view.ts'
+import type { DeclaredStream } from '../processors/stream/stream.ts'
 import type { Contract } from '../state/contracts/contract.ts'
 import type { DurationMs } from '../state/contracts/units.ts'
 import { days } from '../state/contracts/units.ts'
@@ -9,6 +10,8 @@ export interface TopologyOptions {
   readonly events: readonly Contract[]
   readonly features?: readonly FeatureView[]
   readonly models?: readonly Model[]
+  /** Streams of operators, each ending in one of the events: `stream(trip).pipe(…).to(slowTrip, …)`. */
+  readonly streams?: readonly DeclaredStream[]
   /** Partitions of an event's topic that does not say itself. */
   readonly partitions?: number
   /** How far past the moment of its append an event's time may lie; later ones go to the dead letters. */
@@ -26,6 +29,7 @@ export function topology(name: string, options: TopologyOptions): Declaration {
   }
   const models = options.models ?? []
   const views = [...new Set([...(options.features ?? []), ...models.flatMap((model) => model.views)])]
+  const streams = options.streams ?? []
   const partitions = options.partitions ?? 4
   if (!Number.isInteger(partitions) || partitions < 1) {
     throw new RangeError(`partitions must be a whole number from 1, got ${partitions}`)
@@ -34,6 +38,7 @@ export function topology(name: string, options: TopologyOptions): Declaration {
     ['event', options.events.map((event) => event.name)],
     ['feature view', views.map((view) => view.name)],
     ['model', models.map((model) => model.name)],
+    ['topic', options.events.map((event) => event.topic)],
   ] as const) {
     const twice = names.find((each, index) => names.indexOf(each) !== index)
     if (twice !== undefined) throw new RangeError(`topology "${name}" has two ${kind}s named "${twice}"`)
@@ -42,6 +47,9 @@ export function topology(name: string, options: TopologyOptions): Declaration {
     ...views.flatMap((view) => view.sources.map((needs) => ({ by: `view "${view.name}"`, needs }))),
     ...models.flatMap((model) =>
       [model.trigger, model.label.from].map((needs) => ({ by: `model "${model.name}"`, needs })),
+    ),
+    ...streams.flatMap((stream) =>
+      [...stream.sources, stream.sink].map((needs) => ({ by: `the stream to "${stream.sink.name}"`, needs })),
     ),
   ]) {
     if (!options.events.includes(needs)) {
@@ -56,6 +64,7 @@ export function topology(name: string, options: TopologyOptions): Declaration {
     events: options.events,
     views,
     models,
+    streams,
     partitions,
     maxAheadMs: options.maxAhead ?? days(1),
     sources: options.sources ?? [],

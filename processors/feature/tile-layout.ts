@@ -69,7 +69,7 @@ export function compileTiles(
     layout: tileLayout(
       features.map(([, feature]) => feature),
       folds,
-      inputs.length,
+      inputs,
       width,
       disorderMs,
     ),
@@ -81,16 +81,20 @@ export function compileTiles(
 function tileLayout(
   features: readonly WindowedFeature[],
   folds: readonly BoundFold[],
-  inputs: number,
+  inputs: readonly InputSlot[],
   width: number,
   disorderMs: DurationMs,
 ): TileLayout {
+  const hopMs = features[0]?.hopMs ?? 0
+  const retentionMs = Math.max(...features.map(({ overMs }) => overMs))
+  const columns = folds.map(({ fold, input }) => `${fold.id}(${input < 0 ? '' : inputName(inputs[input]!)})`)
   return {
-    hopMs: features[0]?.hopMs ?? 0,
-    retentionMs: Math.max(...features.map(({ overMs }) => overMs)),
+    id: `tiles hop ${hopMs} keep ${retentionMs} disorder ${disorderMs} ${columns.join(' ')}`,
+    hopMs,
+    retentionMs,
     disorderMs,
     keepsLatest: false,
-    inputs,
+    inputs: inputs.length,
     width,
     init(cells, at) {
       for (const bound of folds) bound.fold.init(cells, at + bound.at)
@@ -110,9 +114,14 @@ function tileLayout(
   }
 }
 
+/** A function's body is not looked at: the same code reads differently once it is compiled. */
+const inputName = ({ input, where }: InputSlot): string =>
+  `${typeof input === 'string' ? input : input === undefined ? '' : 'function'}${where === undefined ? '' : ' where'}`
+
 /** Rows that lookups need: none; the raw events answer. */
 export function lookupLayout(inputs: number, ttlMs: DurationMs, disorderMs: DurationMs): TileLayout {
   return {
+    id: `latest of ${inputs} keep ${ttlMs} disorder ${disorderMs}`,
     hopMs: 0,
     retentionMs: ttlMs,
     disorderMs,

@@ -20,3 +20,24 @@ export async function* readCommits<Commit extends { readonly task: string; reado
     offset = batch.nextOffset
   }
 }
+
+/** How the offsets of a task's commits are to be read, by the name in the commit. */
+export async function readLayouts<Layout extends { readonly task: string; readonly layout: string }>(
+  log: Log,
+  layouts: BoundContract<Layout>,
+  task: string,
+): Promise<ReadonlyMap<string, Layout>> {
+  const found = new Map<string, Layout>()
+  const { topic } = layouts.contract
+  const { start, end } = await log.offsets(topic, 0)
+  for (let offset = start; offset < end; ) {
+    const batch = await log.read({ topic, partition: 0, offset, maxBytes: 1 << 20 })
+    for (let index = 0; index < batch.count; index++) {
+      const layout = layouts.readValue(batch.bytes, batch.valueStart[index]!, batch.valueEnd[index]!)
+      if (layout.task === task) found.set(layout.layout, layout)
+    }
+    if (batch.nextOffset === offset) break
+    offset = batch.nextOffset
+  }
+  return found
+}

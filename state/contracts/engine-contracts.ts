@@ -50,6 +50,7 @@ export type DriftMetricEvent = EventOf<EngineContracts['driftMetric']>
 export type AlertEvent = EventOf<EngineContracts['alert']>
 export type DeadLetterEvent = EventOf<EngineContracts['deadLetter']>
 export type CommitEvent = EventOf<EngineContracts['commit']>
+export type TaskLayoutEvent = EventOf<EngineContracts['taskLayout']>
 
 /** All contracts of an app as a list, for registering them and creating their topics. */
 export const contractList = (contracts: EngineContracts): readonly Contract[] => Object.values(contracts)
@@ -218,8 +219,21 @@ const bookkeepingContracts = (app: string) => ({
       offsets: array('long'),
       /** Records in the batch. */
       count: 'int',
+      /** Which of the task's layouts the offsets belong to. */
+      layout: withDefault('string', ''),
       at: 'timestamp',
     },
     { key: 'task', time: 'at', topic: `${app}-commits` },
+  ),
+  taskLayout: event(
+    'task-layout',
+    {
+      task: 'string',
+      layout: 'string',
+      /** `topic[partition]` of each input, in the order of a commit's offsets. */
+      inputs: array('string'),
+      at: 'timestamp',
+    },
+    { key: 'task', time: 'at', topic: `${app}-task-layouts` },
   ),
 })

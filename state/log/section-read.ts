@@ -59,7 +59,7 @@ export function planRead(
     segments,
     positions,
     byteLengths,
-    capacity: Math.min(sum(index.counts, first, row), maxRecords, byBytes),
+    capacity: Math.min(sum(index.counts, first, row), maxRecords, byBytes, totalBytes),
     nextOffset: row < index.length ? index.baseOffsets[row]! : held.end,
   }
 }

@@ -6,6 +6,8 @@ import type { StateStore } from './state-store.ts'
 
 /** What one row of a tile store folds; compiled from the features that share the rows. */
 export interface TileLayout {
+  /** Names windows, columns and inputs: state of another id has other columns. */
+  readonly id: string
   /**
    * Length of a tile, aligned to the epoch. `Infinity`: one tile for all time.
    * 0: no tiles, the raw events answer.
@@ -114,6 +116,10 @@ export class TileStore implements StateStore {
     this.#maxKeys = maxKeys
     this.#stride = rowHeader + layout.width
     this.#rawStride = 1 + layout.inputs
+  }
+
+  get layoutId(): string {
+    return this.layout.id
   }
 
   /** Keys in memory. */

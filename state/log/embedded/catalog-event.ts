@@ -1,6 +1,6 @@
 import type { TopicSpec } from '../log.ts'
 import { sealSection, sectionHeaderBytes, sectionKinds, writeSectionHeader } from '../section.ts'
-import type { Topic, TopicCatalog } from '../topic-catalog.ts'
+import { checkedTopicSpec, type Topic, type TopicCatalog } from '../topic-catalog.ts'
 
 /** What the journal says about its topics, as JSON in a catalog section: the log describes itself. */
 export type CatalogEvent =
@@ -11,6 +11,8 @@ export type CatalogEvent =
   | { readonly event: 'started'; readonly starts: readonly PartitionStart[] }
   /** Frames of these sequences are gone, with the segments that held nothing else. */
   | { readonly event: 'removed'; readonly ranges: readonly SequenceRange[] }
+  /** The writer closed the log in order: every frame before this one was on the disk. */
+  | { readonly event: 'closed' }
   /** All of it; the first frame of every segment. */
   | CatalogSnapshot
 
@@ -68,9 +70,14 @@ export function encodeCatalogEvent(event: CatalogEvent, appendedAtMs: number): B
   return section
 }
 
+/** The event in a section whose checksum is right. @throws Error when it is no catalog event */
 export function decodeCatalogEvent(bytes: Buffer, at: number): CatalogEvent {
   const byteLength = bytes.readUInt32LE(at + 4)
-  return JSON.parse(bytes.toString('utf8', at + sectionHeaderBytes, at + byteLength)) as CatalogEvent
+  const event = JSON.parse(bytes.toString('utf8', at + sectionHeaderBytes, at + byteLength)) as CatalogEvent
+  // The partitions are allocated by what the spec says.
+  if ('spec' in event) checkedTopicSpec(event.spec)
+  if ('topics' in event) for (const { spec } of event.topics) checkedTopicSpec(spec)
+  return event
 }
 
 /** Folds an event into the catalog. Returns the ranges of sequences that are gone after it. */
@@ -100,6 +107,8 @@ export function applyCatalogEvent(
         held.start = start
         held.dropBeforeStart()
       }
+      return removed
+    case 'closed':
       return removed
     case 'removed':
       return mergeRanges([...removed, ...event.ranges])

@@ -43,13 +43,18 @@ export function lockFolder(folder: string, nowMs: number): () => void {
   throw diskError(path, 'lock', new Error('the lock changes hands all the time'))
 }
 
+/** The lock comes with its content or not at all: an empty one would look like one that a dead process left. */
 function create(path: string, holder: Holder): boolean {
+  const draft = `${path}.${holder.token}`
   try {
-    writeFileSync(path, `${JSON.stringify(holder)}\n`, { flag: 'wx' })
+    writeFileSync(draft, `${JSON.stringify(holder)}\n`, { flag: 'wx' })
+    linkSync(draft, path)
     return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
     throw diskError(path, 'lock', error)
+  } finally {
+    rmSync(draft, { force: true })
   }
 }
 
@@ -58,7 +63,7 @@ function create(path: string, holder: Holder): boolean {
  * and made its own since it was read: what was moved is then put back.
  */
 function takeAway(folder: string, path: string, dead: string, token: string): void {
-  const aside = `${path}.${token}`
+  const aside = `${path}.${token}.dead`
   try {
     renameSync(path, aside)
   } catch (error) {
@@ -68,8 +73,12 @@ function takeAway(folder: string, path: string, dead: string, token: string): vo
   const moved = contentOf(aside)
   try {
     if (moved === dead || moved === undefined) return
-    linkSync(aside, path)
     const holder = parse(moved)
+    try {
+      linkSync(aside, path)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw diskError(path, 'lock', error)
+    }
     if (holder !== undefined) throw locked(folder, holder)
   } finally {
     rmSync(aside, { force: true })
@@ -93,12 +102,13 @@ function isRunning(holder: Holder): boolean {
   return holder.began === undefined || began === undefined || began === holder.began
 }
 
-/** Field 22 of `/proc/<pid>/stat`, the start time; only Linux has it. */
+/** Field 22 of `/proc/<pid>/stat`, the start time counted from the boot, and the boot; only Linux has them. */
 function beginningOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
     // The second field is the command in brackets and may hold anything.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+    const ticks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()} ${ticks}`
   } catch {
     return undefined
   }

@@ -50,6 +50,10 @@ export class Journal {
   readonly segments: Map<number, Segment> = new Map()
   removed: readonly SequenceRange[] = []
   sequence = 0
+  /** Up to here every frame is known to be on the disk. */
+  durableSequence = 0
+  /** Goes up when rows of an index moved or went: what was found by row before is void. */
+  moves = 0
   /** Set when a failure left the file in a state that only a new opening can mend. */
   failure: EngineError | undefined
   readonly #segmentBytes: number
@@ -115,7 +119,7 @@ export class Journal {
     writeFrameHeader(
       chunk.bytes,
       at,
-      { byteLength, sectionCount, sequence, appendedAtMs },
+      { byteLength, sectionCount, sequence, appendedAtMs, durableSequence: this.durableSequence },
       segment.header.salt,
     )
     this.#write(segment, chunk.bytes, at, byteLength)
@@ -144,6 +148,19 @@ export class Journal {
     const section = encodeCatalogEvent(event, this.#now())
     this.append(section.length, 1, (bytes, at) => section.copy(bytes, at))
     this.removed = applyCatalogEvent(this.catalog, event, this.removed)
+    this.moves++
+  }
+
+  /** Makes all that was written durable. After a failure nothing more is taken, and no later sync is believed. */
+  syncNow(): void {
+    if (this.failure !== undefined) throw this.failure
+    try {
+      this.files.sync(this.#activeFile)
+    } catch (error) {
+      this.failure = diskError(this.active.path, 'fdatasync', error)
+      throw this.failure
+    }
+    this.durableSequence = this.sequence
   }
 
   /** Seals the active segment and begins the next one. What was written before is durable then. */
@@ -151,12 +168,7 @@ export class Journal {
     if (this.failure !== undefined) throw this.failure
     const before = this.#active
     if (before !== undefined) {
-      try {
-        this.files.sync(this.#activeFile)
-      } catch (error) {
-        this.failure = diskError(before.path, 'fdatasync', error)
-        throw this.failure
-      }
+      this.syncNow()
       saveSegmentRows(this.files, this.path, before, this.#activeRows)
     }
     this.#create((before?.number ?? 0) + 1)
@@ -167,7 +179,8 @@ export class Journal {
   applyFrame(segment: Segment, frame: ScannedFrame, rows: SegmentRows): void {
     for (const at of frame.sections) {
       if (frame.bytes.readUInt16LE(at + 8) === sectionKinds.catalog) {
-        this.removed = applyCatalogEvent(this.catalog, decodeCatalogEvent(frame.bytes, at), this.removed)
+        this.removed = applyCatalogEvent(this.catalog, catalogEventOf(segment, frame, at), this.removed)
+        this.moves++
         continue
       }
       const header = readSectionHeader(frame.bytes, at)
@@ -232,7 +245,9 @@ export class Journal {
     const section = encodeCatalogEvent(snapshotOf(this.catalog, this.removed), appendedAtMs)
     const frame = Buffer.alloc(frameHeaderBytes + section.length)
     section.copy(frame, frameHeaderBytes)
-    const frameHeader = { byteLength: frame.length, sectionCount: 1, sequence: firstSequence, appendedAtMs }
+    const { length: byteLength } = frame
+    const durableSequence = this.sequence
+    const frameHeader = { byteLength, sectionCount: 1, sequence: firstSequence, appendedAtMs, durableSequence }
     writeFrameHeader(frame, 0, frameHeader, header.salt)
     const bytes = Buffer.concat([encodeSegmentHeader(header), frame])
     let file = -1
@@ -249,6 +264,7 @@ export class Journal {
     segment.lastSequence = firstSequence
     this.segments.set(number, segment)
     this.resume(segment, file, new SegmentRows())
+    this.durableSequence = firstSequence
   }
 
   /** Takes back a segment that could not be made, so that a later try can make it. */
@@ -271,5 +287,14 @@ export class Journal {
         open--
       }
     }
+  }
+}
+
+function catalogEventOf(segment: Segment, { bytes, origin }: ScannedFrame, at: number): CatalogEvent {
+  try {
+    return decodeCatalogEvent(bytes, at)
+  } catch (error) {
+    const detail = `a catalog section is not valid: ${error instanceof Error ? error.message : String(error)}`
+    throw new EngineError('log-damaged', { path: segment.path, position: origin + at, detail })
   }
 }

@@ -86,12 +86,17 @@ function openLast(
     if (typeof header === 'string') torn = { position: 0, defect: header }
     else {
       const segment = new Segment(files, folder, header, segmentHeaderBytes)
+      if (header.coveredSequence > 0) {
+        files.close(file)
+        const detail = 'it was sealed and cleaned, so the segment that was written to after it is missing'
+        throw new EngineError('log-damaged', { path, position: 0, detail })
+      }
       const scan = new FrameScan(files, file, segment, sizeBytes)
       const first = scan.frameAt(segmentHeaderBytes)
       if (!('defect' in first)) return { segment, file, sizeBytes, scan }
-      const valid = scan.findFrame(segmentHeaderBytes + 1, 0)
       torn = { position: segmentHeaderBytes, defect: first.defect }
-      if (valid !== undefined) {
+      // Nothing is written behind the first frame before that is on the disk.
+      if (scan.isDamage(torn, header.firstSequence)) {
         files.close(file)
         throw new EngineError('log-damaged', { path, position: segmentHeaderBytes, detail: first.defect })
       }
@@ -118,16 +123,18 @@ function scanActive(
   journal.segments.set(segment.number, segment)
   journal.resume(segment, file, rows)
   checkDense(journal)
-  if (end.defect === undefined) return undefined
-  if (end.isCutShort !== true && scan.findFrame(end.position + 1, segment.lastSequence) !== undefined) {
+  if (end.defect !== undefined && scan.isDamage(end, segment.lastSequence + 1)) {
     throw new EngineError('log-damaged', { path: segment.path, position: end.position, detail: end.defect })
   }
   if (mends) {
     onDisk(segment.path, 'truncate', () => {
-      journal.files.truncate(file, end.position)
+      if (end.defect !== undefined) journal.files.truncate(file, end.position)
+      // What a killed process wrote may be in the system's memory only; from here on it counts as kept.
       journal.files.sync(file)
     })
+    journal.durableSequence = journal.sequence
   }
+  if (end.defect === undefined) return undefined
   return { path: segment.path, position: end.position, bytes: sizeBytes - end.position, detail: end.defect }
 }
 

@@ -1,6 +1,7 @@
 import { type FrameHeader, frameHeaderBytes, markBytes, readFrameBody, readFrameHeader } from './frame.ts'
 import { type LogFiles, onDisk, readFully } from './log-files.ts'
 import type { Segment } from './segment.ts'
+import { areSectionsSound } from './sound-section.ts'
 
 /** A valid frame: the sections' places are in `bytes`, which begin at `position` of the file. */
 export interface ScannedFrame {
@@ -84,11 +85,25 @@ export class FrameScan {
         defect: `a section of frame ${header.sequence} at byte ${body.damagedAt + this.#origin} is wrong`,
       }
     }
+    if (!areSectionsSound(this.#window, body.sections)) {
+      return { defect: `a section of frame ${header.sequence} says what cannot be` }
+    }
     return { header, bytes: this.#window, sections: body.sections, origin: this.#origin, position }
   }
 
-  /** Position of the first valid frame at or after `from` that comes after frame `after`; undefined if there is none. */
-  findFrame(from: number, after: number): number | undefined {
+  /**
+   * Whether the stop at `end`, before frame `lost`, is damage: a valid frame
+   * behind it says that `lost` was on the disk. Otherwise it is the torn end
+   * of a log whose process or machine died, and nothing from there on was
+   * acknowledged.
+   */
+  isDamage(end: ScanEnd, lost: number): boolean {
+    // Its length is right, since its header is, so nothing can lie behind it.
+    if (end.isCutShort === true) return false
+    return this.#findFrame(end.position + 1, ({ durableSequence }) => durableSequence >= lost)
+  }
+
+  #findFrame(from: number, isWanted: (header: FrameHeader) => boolean): boolean {
     for (let position = from; position + frameHeaderBytes <= this.#to; ) {
       this.#load(position, frameHeaderBytes)
       const found = this.#window.indexOf(markBytes, position - this.#origin)
@@ -99,10 +114,11 @@ export class FrameScan {
       }
       position = this.#origin + found
       const frame = this.frameAt(position)
-      if (!('defect' in frame) && frame.header.sequence > after) return position
-      position += 1
+      if ('defect' in frame) position += 1
+      else if (isWanted(frame.header)) return true
+      else position += frame.header.byteLength
     }
-    return undefined
+    return false
   }
 
   /** Makes the window hold `count` bytes from `position`; frames that were handed out keep the old one. */

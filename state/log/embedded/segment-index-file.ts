@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { crc32c } from '../crc32c.ts'
+import { sectionHeaderBytes } from '../section.ts'
 import { SectionIndex } from '../section-index.ts'
 import { type LogFiles, readFully, writeFully } from './log-files.ts'
 import { indexName, type Segment } from './segment.ts'
@@ -126,7 +127,11 @@ export function loadSegmentRows(files: LogFiles, folder: string, segment: Segmen
     return undefined
   }
   try {
-    const bytes = Buffer.allocUnsafe(files.sizeBytes(file))
+    // No section is smaller than its header, so a longer file is not the index of this segment.
+    const mostBytes = headerBytes + (segment.sizeBytes / sectionHeaderBytes) * rowBytes
+    const sizeBytes = files.sizeBytes(file)
+    if (sizeBytes > mostBytes) return undefined
+    const bytes = Buffer.allocUnsafe(sizeBytes)
     const got = readFully(files, file, bytes, 0, bytes.length, 0)
     return decodeSegmentRows(bytes.subarray(0, got), segment)
   } catch {

@@ -75,10 +75,9 @@ function verifySegment(
     })
     total.bytes += sizeBytes
     if (end.defect === undefined) return undefined
-    const isTorn =
-      isLast &&
-      (end.isCutShort === true || scan.findFrame(end.position + 1, segment.lastSequence) === undefined)
-    if (!isTorn) return { path, position: end.position, detail: end.defect }
+    if (!isLast || scan.isDamage(end, segment.lastSequence + 1)) {
+      return { path, position: end.position, detail: end.defect }
+    }
     total.tornBytes += sizeBytes - end.position
     return undefined
   } finally {
