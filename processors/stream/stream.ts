@@ -82,8 +82,8 @@ export class Stream<Out extends StreamRecord> {
 
   /** Joins each record with those of `right`, as the join says. */
   join<Right extends StreamRecord, Joined extends StreamRecord>(
-    join: Join<Out, Right, Joined>,
     right: Stream<Right>,
+    join: Join<Out, Right, Joined>,
   ): Stream<Joined> {
     const operators = [...this.operators, ...right.operators, join.name]
     return new Stream([...this.sources, ...right.sources], operators, (graph) =>
