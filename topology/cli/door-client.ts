@@ -5,8 +5,13 @@ export interface DoorCall {
   readonly body: string
 }
 
-/** Calls a running engine. Its problem documents become one-line errors. */
-export async function callDoor(url: string, path: string, call?: DoorCall): Promise<unknown> {
+/** Calls a running engine. Its problem documents become one-line errors; a problem of the code `missing` is undefined. */
+export async function callDoor(
+  url: string,
+  path: string,
+  call?: DoorCall,
+  { missing }: { readonly missing?: string } = {},
+): Promise<unknown> {
   const token = process.env['HEADWATER_TOKEN']
   const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` }
   if (call !== undefined) headers['content-type'] = call.type
@@ -19,13 +24,15 @@ export async function callDoor(url: string, path: string, call?: DoorCall): Prom
   if (response.status === 401) {
     throw new CliError('the running engine asks for a token; set HEADWATER_TOKEN to it')
   }
-  throw new CliError(detailOf(text) ?? `${path} answered ${response.status}`)
+  const problem = problemIn(text)
+  if (missing !== undefined && problem.code === missing) return undefined
+  throw new CliError(problem.detail ?? `${path} answered ${response.status}`)
 }
 
-function detailOf(text: string): string | undefined {
+function problemIn(text: string): { readonly code?: string; readonly detail?: string } {
   try {
-    return (JSON.parse(text) as { detail?: string }).detail
+    return JSON.parse(text) as { code?: string; detail?: string }
   } catch {
-    return undefined
+    return {}
   }
 }

@@ -65,8 +65,7 @@ const resolveHook = `
 let own = {}
 export function initialize(data) { own = data }
 export function resolve(specifier, context, next) {
-  const url = own[specifier]
-  return url === undefined ? next(specifier, context) : { url, shortCircuit: true }
+  return next(own[specifier] ?? specifier, context)
 }`
 
 let registered: Promise<void> | undefined

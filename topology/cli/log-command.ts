@@ -120,7 +120,7 @@ export async function appendCommand(
   const input = file === undefined ? process.stdin : createReadStream(file)
   const door = runningDoor(data)
   let appended = 0
-  const lines = batches(createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY }), 1_000)
+  const lines = batches(input, 1_000)
   if (door !== undefined) {
     for await (const batch of lines) {
       await callDoor(door, `/v1/events/${encodeURIComponent(event)}`, {
@@ -160,7 +160,9 @@ interface Line {
   readonly text: string
 }
 
-async function* batches(lines: AsyncIterable<string>, size: number): AsyncGenerator<readonly Line[]> {
+async function* batches(input: NodeJS.ReadableStream, size: number): AsyncGenerator<readonly Line[]> {
+  // Made here, when somebody reads: lines that come before are lost otherwise.
+  const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })
   let batch: Line[] = []
   let number = 0
   for await (const text of lines) {

@@ -30,7 +30,9 @@ export async function predictionsShowCommand(
     }
   } else {
     const path = `/v1/models/${encodeURIComponent(model)}/predictions/${encodeURIComponent(requestId)}`
-    found = (await callDoor(door, path)) as ExplainedPrediction
+    found = (await callDoor(door, path, undefined, { missing: 'prediction-unknown' })) as
+      | ExplainedPrediction
+      | undefined
   }
   if (found === undefined) {
     process.stderr.write(`headwater: model "${model}" has no prediction for request "${requestId}"\n`)

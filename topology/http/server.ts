@@ -143,7 +143,9 @@ function guard(app: FastifyInstance, options: CheckedHttpOptions, metrics: Metri
     send(reply, new HttpProblem(405, 'method-not-allowed', detail, { allow }))
   })
   app.setErrorHandler((error, request, reply) => {
-    if (!reply.sent) send(reply, doorError(error, request, maxBodyBytes))
+    // Nobody is there any more to get an answer.
+    if ((error as NodeJS.ErrnoException).code === 'ECONNRESET') reply.hijack()
+    else if (!reply.sent) send(reply, doorError(error, request, maxBodyBytes))
   })
 }
 
