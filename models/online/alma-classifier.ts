@@ -61,7 +61,7 @@ export function almaClassifier({
       let norm = 0
       for (let index = 0; index < featureCount; index++) {
         const value = values[index]!
-        if (value === value) cells[weightsAt + index] = cells[weightsAt + index]! + step * value
+        if (!Number.isNaN(value)) cells[weightsAt + index] = cells[weightsAt + index]! + step * value
         norm += Math.abs(cells[weightsAt + index]!) ** p
       }
       norm = norm ** (1 / p)

@@ -58,7 +58,7 @@ export function dot(cells: Float64Array, weightsAt: number, values: Float64Array
   let sum = 0
   for (let index = 0; index < values.length; index++) {
     const value = values[index]!
-    if (value === value) sum += cells[weightsAt + index]! * value
+    if (!Number.isNaN(value)) sum += cells[weightsAt + index]! * value
   }
   return sum
 }

@@ -34,6 +34,9 @@ export interface LinearLearner extends ExplainableLearner<CellState> {
   intercept(state: CellState): number
 }
 
+/** A wrong score beyond this counts as fully wrong; the slope is then within 1.6e-8 of 1, and River, whose figures we meet, rounds it so. */
+const saturation = 18
+
 /** Largest slope of a loss that is followed. */
 const slopeLimit = 1e12
 
@@ -46,7 +49,11 @@ const slopeLimit = 1e12
  */
 export function logisticRegression(options: LinearOptions): LinearLearner {
   const link = (score: number): number => 1 / (1 + Math.exp(-score))
-  return linearModel('logistic', options, link, (score, label) => link(score) - label)
+  return linearModel('logistic', options, link, (score, label) => {
+    if (label === 0 && score > saturation) return 1
+    if (label === 1 && score < -saturation) return -1
+    return link(score) - label
+  })
 }
 
 /** Linear regression over dense features; the squared loss unless given. */
@@ -93,13 +100,13 @@ function linearModel(
 
   /** The weights' gradient is taken ahead of where they are, for Nesterov's method. */
   function scoreAhead(cells: Float64Array): number {
-    let sum = cells[1]!
+    let sum = 0
     for (let index = 0; index < featureCount; index++) {
       const value = values[index]!
       const ahead = cells[weightsAt + index]! - optimizer.lookAhead * cells[memoryAt + index]!
-      if (value === value) sum += ahead * value
+      if (!Number.isNaN(value)) sum += ahead * value
     }
-    return sum
+    return cells[1]! + sum
   }
 
   return {

@@ -45,8 +45,13 @@ export function passiveAggressiveClassifier(options: PassiveAggressiveOptions): 
   })
 }
 
-/** `pull` is the loss with the sign of the direction to go. State: [ intercept | scaler | weights ]. */
-function passiveAggressive(
+/**
+ * The step that both share, for a loss of one's own. `kind` names the loss and
+ * is part of the learner's name. `link` makes the answer of the score; `pull`
+ * is the loss, with the sign of the direction in which the score has to move.
+ * State: [ intercept | scaler | weights ].
+ */
+export function passiveAggressive(
   kind: string,
   { featureCount, c = 1, mode = 1, scaling = 'standard' }: PassiveAggressiveOptions,
   link: (score: number) => number,
@@ -75,7 +80,7 @@ function passiveAggressive(
       const { cells } = state
       input.forLearning(cells, scalerAt, features)
       let norm = 0
-      for (const value of values) if (value === value) norm += value * value
+      for (const value of values) if (!Number.isNaN(value)) norm += value * value
       const loss = pull(cells[0]! + dot(cells, weightsAt, values), label)
       // The sign is the direction and the size is the step, cut or damped.
       const size = Math.abs(loss)
@@ -84,7 +89,7 @@ function passiveAggressive(
       cells[0] = cells[0]! + step
       for (let index = 0; index < featureCount; index++) {
         const value = values[index]!
-        if (value === value) cells[weightsAt + index] = cells[weightsAt + index]! + step * value
+        if (!Number.isNaN(value)) cells[weightsAt + index] = cells[weightsAt + index]! + step * value
       }
       state.touch(0, cellCount)
     },

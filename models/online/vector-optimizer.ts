@@ -63,7 +63,8 @@ export function vectorOptimizer(options: VectorOptimizerOptions): VectorOptimize
     step(cells, weightsAt, memoryAt, gradients, steps) {
       for (let index = 0; index < gradients.length; index++) {
         const gradient = gradients[index]!
-        if (gradient === gradient) step(cells, weightsAt + index, memoryAt + index * memory, gradient, steps)
+        if (!Number.isNaN(gradient))
+          step(cells, weightsAt + index, memoryAt + index * memory, gradient, steps)
       }
     },
   }

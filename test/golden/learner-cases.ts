@@ -11,7 +11,7 @@ import {
   logisticRegression,
 } from '../../models/online/linear-model.ts'
 import { gaussianNaiveBayes } from '../../models/online/naive-bayes.ts'
-import { passiveAggressiveRegression } from '../../models/online/passive-aggressive.ts'
+import { passiveAggressive } from '../../models/online/passive-aggressive.ts'
 import { softmaxRegression } from '../../models/online/softmax-regression.ts'
 import type { VectorOptimizerOptions } from '../../models/online/vector-optimizer.ts'
 import { type CaseOptions, type CaseResult, type GoldenCase, judge, notApplicable } from './golden-case.ts'
@@ -64,13 +64,17 @@ const learners: Readonly<Record<string, Build>> = {
       scaling: scalingOf(body),
     }),
   PARegressor: ({ hyperparams, ...body }, data) =>
-    passiveAggressiveRegression({
-      featureCount: data.featureNames.length,
-      c: numberOf(hyperparams, 'C'),
-      mode: numberOf(hyperparams, 'mode') === 1 ? 1 : 2,
-      epsilon: numberOf(hyperparams, 'eps'),
-      scaling: scalingOf(body),
-    }),
+    passiveAggressive(
+      'pa-regression-river-0.7',
+      {
+        featureCount: data.featureNames.length,
+        c: numberOf(hyperparams, 'C'),
+        mode: numberOf(hyperparams, 'mode') === 1 ? 1 : 2,
+        scaling: scalingOf(body),
+      },
+      (score) => score,
+      (score, label) => riverPull(score, label, numberOf(hyperparams, 'eps')),
+    ),
   GaussianNB: (_body, { featureNames, classCount }) =>
     gaussianNaiveBayes({ featureCount: featureNames.length, classCount }),
   HoeffdingTreeClassifier: ({ hyperparams }, { featureNames, classCount }) =>
@@ -84,6 +88,15 @@ const learners: Readonly<Record<string, Build>> = {
   'baseline NoChange': (_body, { featureNames, classCount }) =>
     noChange({ featureCount: featureNames.length, classCount }),
 }
+
+/**
+ * The loss that River 0.7.0 gives its passive-aggressive regression. It takes
+ * the label for a class and measures from 2 label - 1, while the direction is
+ * that of the label: such a model never settles. The engine's own loss does
+ * not do so; with this one its steps must meet River's figures.
+ */
+const riverPull = (score: number, label: number, epsilon: number): number =>
+  Math.sign(label - score) * Math.max(0, Math.abs(score - (2 * label - 1)) - epsilon)
 
 /** A learner with its data set, hyper-parameters and procedure: metrics, probes, weights and traces. */
 export function runLearnerCase(
@@ -125,7 +138,8 @@ function gotOf(run: Replay, data: GoldenData, body: LearnerBody, build: Build): 
   return {
     metrics: metrics(scored),
     n_scored: scored.labels.length,
-    prediction_probe: Object.fromEntries(probes.map((index) => [index, run.predictions[Number(index)]])),
+    // Counted among the scored examples.
+    prediction_probe: Object.fromEntries(probes.map((index) => [index, scored.predictions[Number(index)]])),
     ...weightsOf(run, data),
     checkpoints: Object.fromEntries(
       Object.keys(body.checkpoints ?? {}).map((count) => {
