@@ -7,10 +7,11 @@ import { sealSection } from '../section.ts'
 import { SectionSink } from '../section-sink.ts'
 import { checkedTopicSpec, reconcileTopic } from '../topic-catalog.ts'
 import type { CatalogEvent } from './catalog-event.ts'
+import { Cleaner, type CleaningReport } from './cleaner.ts'
 import { lockFolder } from './folder-lock.ts'
 import { frameHeaderBytes } from './frame.ts'
 import { Journal } from './journal.ts'
-import { type LogFiles, nodeFiles, onDisk } from './log-files.ts'
+import { isDiskError, type LogFiles, nodeFiles, onDisk, syncError } from './log-files.ts'
 import { openLogReader } from './log-reader.ts'
 import { LogView } from './log-view.ts'
 import { recover, type TornTail } from './recovery.ts'
@@ -32,6 +33,14 @@ export interface EmbeddedLogOptions {
   readonly maxRecordBytes?: number
   /** Told when the opening cut off a frame that was never written whole. */
   readonly onTornTail?: (torn: TornTail) => void
+  /** Keys of a compacted partition that a cleaning holds in memory at once. 1 000 000 unless given. */
+  readonly cleanerKeys?: number
+  /** How long the tombstones of compacted topics stay at least, so that followers see them. A day unless given. */
+  readonly tombstoneMs?: number
+  /** Told what a cleaning freed. */
+  readonly onCleaned?: (report: CleaningReport) => void
+  /** Told when freeing space failed, as on a full or damaged disk. Nothing is lost by it, and it is tried again. */
+  readonly onCleaningFailed?: (error: unknown) => void
   readonly files?: LogFiles
 }
 
@@ -39,7 +48,13 @@ export const embeddedDefaults = {
   segmentBytes: 64 << 20,
   tailBytes: 64 << 20,
   maxRecordBytes: 16 << 20,
+  cleanerKeys: 1_000_000,
+  tombstoneMs: 86_400_000,
 } as const
+
+/** Places inside a segment are 32-bit, and a frame may go beyond the size at which a segment is sealed. */
+const largestSegmentBytes = 2 ** 31
+const largestCommitBytes = 2 ** 30
 
 /**
  * The durable log of one process: frames in segment files. One commit is one
@@ -47,10 +62,12 @@ export const embeddedDefaults = {
  * beside the writing and covers all commits made before it began.
  *
  * @throws EngineError `log-locked`, `log-damaged`, `log-newer-format`, `log-disk`
+ * @throws RangeError for a size that is not a whole number in its range
  */
 export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<Log> {
   const { path, now, readOnly = false, files = nodeFiles } = options
-  const { segmentBytes, tailBytes, maxRecordBytes } = { ...embeddedDefaults, ...options }
+  const tuning = checkedTuning(options)
+  const { segmentBytes, tailBytes } = tuning
   if (readOnly) return openLogReader({ path, files, now })
   onDisk(path, 'create', () => files.makeFolder(path))
   const unlock = lockFolder(path, now())
@@ -58,12 +75,37 @@ export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<Log>
   try {
     const torn = recover(journal, true)
     if (torn !== undefined) options.onTornTail?.(torn)
-    return new EmbeddedLog(journal, maxRecordBytes, unlock)
+    return new EmbeddedLog(journal, { ...options, ...tuning }, unlock)
   } catch (error) {
     journal.close()
     unlock()
     throw error
   }
+}
+
+type Tuning = { readonly [Name in keyof typeof embeddedDefaults]: number }
+
+function checkedTuning(options: EmbeddedLogOptions): Tuning {
+  const tuning = {
+    segmentBytes: options.segmentBytes ?? embeddedDefaults.segmentBytes,
+    tailBytes: options.tailBytes ?? embeddedDefaults.tailBytes,
+    maxRecordBytes: options.maxRecordBytes ?? embeddedDefaults.maxRecordBytes,
+    cleanerKeys: options.cleanerKeys ?? embeddedDefaults.cleanerKeys,
+    tombstoneMs: options.tombstoneMs ?? embeddedDefaults.tombstoneMs,
+  }
+  const ranges: { readonly [Name in keyof Tuning]: readonly [number, number] } = {
+    segmentBytes: [1, largestSegmentBytes],
+    tailBytes: [0, Number.MAX_SAFE_INTEGER],
+    maxRecordBytes: [1, largestCommitBytes / 2],
+    cleanerKeys: [1, 2 ** 24],
+    tombstoneMs: [0, Number.MAX_SAFE_INTEGER],
+  }
+  for (const name of Object.keys(ranges) as (keyof Tuning)[]) {
+    const [least, most] = ranges[name]
+    if (Number.isSafeInteger(tuning[name]) && tuning[name] >= least && tuning[name] <= most) continue
+    throw new RangeError(`${name} must be a whole number from ${least} to ${most}, got ${tuning[name]}`)
+  }
+  return tuning
 }
 
 class EmbeddedLog implements Log {
@@ -74,28 +116,54 @@ class EmbeddedLog implements Log {
   readonly #sync: SyncLoop
   readonly #appended = new AppendSignal()
   readonly #writers = new Map<string, EmbeddedWriter>()
+  readonly #cleaner: Cleaner
+  readonly #onCleaningFailed: ((error: unknown) => void) | undefined
   /** Segment that was written to when retention was looked at last. */
   #retainedAt: number
+  /** Last frame when the log was opened: a log that was only looked at is closed as it was. */
+  readonly #openedAt: number
   #closing: Promise<void> | undefined
 
-  constructor(journal: Journal, maxRecordBytes: number, unlock: () => void) {
+  constructor(journal: Journal, options: EmbeddedLogOptions & Tuning, unlock: () => void) {
+    const { maxRecordBytes, segmentBytes, cleanerKeys, tombstoneMs, now, onCleaned, onCleaningFailed } =
+      options
     this.#journal = journal
     this.#maxRecordBytes = maxRecordBytes
     this.#unlock = unlock
     this.#retainedAt = journal.active.number
+    this.#openedAt = journal.sequence
+    this.#onCleaningFailed = onCleaningFailed
+    this.#cleaner = new Cleaner(journal, {
+      segmentBytes,
+      keys: cleanerKeys,
+      tombstoneMs,
+      now,
+      ...(onCleaned === undefined ? {} : { onCleaned }),
+      ...(onCleaningFailed === undefined ? {} : { onFailure: onCleaningFailed }),
+    })
     this.#view = new LogView(
       () => journal,
       () => {},
     )
-    this.#sync = new SyncLoop(journal.path, async () => {
-      // A segment that is sealed meanwhile was synced by that; its file must stay open until this is done.
-      const { segment, file } = journal.acquire(journal.active.number)
-      try {
-        await journal.files.syncLater(file)
-      } finally {
-        segment.release()
-      }
-    })
+    this.#sync = new SyncLoop(journal.path, () => this.#syncActive())
+  }
+
+  async #syncActive(): Promise<void> {
+    const journal = this.#journal
+    if (journal.failure !== undefined) throw journal.failure
+    const { sequence } = journal
+    // A segment that is sealed meanwhile was synced by that; its file must stay open until this is done.
+    const { segment, file } = journal.acquire(journal.active.number)
+    try {
+      await journal.files.syncLater(file)
+    } catch (error) {
+      journal.failure ??= syncError(segment.path, error)
+    } finally {
+      segment.release()
+    }
+    // The system tells a failed write once: to this sync, or to the one that was sealing the segment meanwhile.
+    if (journal.failure !== undefined) throw journal.failure
+    journal.durableSequence = Math.max(journal.durableSequence, sequence)
   }
 
   async createTopic(spec: TopicSpec): Promise<void> {
@@ -111,6 +179,7 @@ class EmbeddedLog implements Log {
   async deleteTopic(name: string): Promise<void> {
     this.#checkOpen()
     await this.#record({ event: 'deleted', id: this.#journal.catalog.topic(name).id })
+    this.#freeSpace()
   }
 
   async topics(): Promise<readonly TopicSpec[]> {
@@ -157,21 +226,38 @@ class EmbeddedLog implements Log {
     try {
       // Whoever waits for a commit learns of a failed sync from its ticket.
       await this.#sync.drain().catch(() => {})
+      await this.#cleaner.stop()
+      this.#markClosed()
     } finally {
       this.#journal.close()
       this.#unlock()
     }
   }
 
+  /** After this frame, whatever is wrong before it is damage and not the end of a power cut. */
+  #markClosed(): void {
+    const journal = this.#journal
+    if (journal.failure !== undefined || journal.sequence === this.#openedAt) return
+    try {
+      journal.appendEvent({ event: 'closed' })
+    } catch (error) {
+      // A disk that is full takes nothing from what was written before.
+      if (!isDiskError(error)) throw error
+    }
+  }
+
   #append(sink: SectionSink): CommitTicket {
     this.#checkOpen()
-    if (this.#sync.failure !== undefined) throw this.#sync.failure
+    if (this.#journal.failure !== undefined) throw this.#journal.failure
     sink.checkTopics()
     const { sections } = sink
     const firstOffsets = new Map<string, bigint>()
     if (sections.length === 0) return { firstOffsets, durable: this.#sync.drain() }
     let bodyBytes = 0
     for (const section of sections) bodyBytes += section.byteLength
+    if (bodyBytes > largestCommitBytes) {
+      throw new RangeError(`a commit takes up to ${largestCommitBytes} bytes, got ${bodyBytes}`)
+    }
     const place = this.#journal.append(bodyBytes, sections.length, (bytes, at, appendedAtMs) => {
       let next = at
       for (const section of sections) {
@@ -198,20 +284,25 @@ class EmbeddedLog implements Log {
     sink.clear()
     this.#appended.notify()
     const durable = this.#sync.request(frameHeaderBytes + bodyBytes)
-    this.#retainIfRolled()
+    // Space is looked after once for each segment, since whole segments are freed.
+    if (place.segment !== this.#retainedAt) this.#freeSpace()
     return { firstOffsets, durable }
   }
 
-  /** Retention is looked at once for each segment: it frees whole segments anyway. */
-  #retainIfRolled(): void {
-    const { number } = this.#journal.active
-    if (number === this.#retainedAt) return
-    this.#retainedAt = number
-    applyRetention(this.#journal)
+  /** The records are on the log already, so a failure here is none of the commit that came first. */
+  #freeSpace(): void {
+    this.#retainedAt = this.#journal.active.number
+    try {
+      applyRetention(this.#journal)
+    } catch (error) {
+      if (!isDiskError(error)) throw error
+      this.#onCleaningFailed?.(error)
+    }
+    this.#cleaner.start()
   }
 
   async #record(event: CatalogEvent): Promise<void> {
-    if (this.#sync.failure !== undefined) throw this.#sync.failure
+    if (this.#journal.failure !== undefined) throw this.#journal.failure
     this.#journal.appendEvent(event)
     await this.#sync.request(0)
   }

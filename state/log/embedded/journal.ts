@@ -12,7 +12,7 @@ import {
   snapshotOf,
 } from './catalog-event.ts'
 import { frameHeaderBytes, writeFrameHeader } from './frame.ts'
-import { diskError, type LogFiles, writeFully } from './log-files.ts'
+import { diskError, type LogFiles, syncError, writeFully } from './log-files.ts'
 import type { ScannedFrame } from './scan.ts'
 import { encodeSegmentHeader, Segment, segmentHeaderBytes, segmentName } from './segment.ts'
 import { SegmentRows, saveSegmentRows } from './segment-index-file.ts'
@@ -157,7 +157,7 @@ export class Journal {
     try {
       this.files.sync(this.#activeFile)
     } catch (error) {
-      this.failure = diskError(this.active.path, 'fdatasync', error)
+      this.failure = syncError(this.active.path, error)
       throw this.failure
     }
     this.durableSequence = this.sequence
@@ -247,7 +247,13 @@ export class Journal {
     section.copy(frame, frameHeaderBytes)
     const { length: byteLength } = frame
     const durableSequence = this.sequence
-    const frameHeader = { byteLength, sectionCount: 1, sequence: firstSequence, appendedAtMs, durableSequence }
+    const frameHeader = {
+      byteLength,
+      sectionCount: 1,
+      sequence: firstSequence,
+      appendedAtMs,
+      durableSequence,
+    }
     writeFrameHeader(frame, 0, frameHeader, header.salt)
     const bytes = Buffer.concat([encodeSegmentHeader(header), frame])
     let file = -1

@@ -127,4 +127,15 @@ export function diskError(path: string, operation: string, cause: unknown): Engi
   return new EngineError('log-disk', { path, operation, detail }, { cause })
 }
 
+/**
+ * A sync failed. The system may have dropped what it could not write and call
+ * the next sync a success, so there must be no next one.
+ */
+export function syncError(path: string, cause: unknown): EngineError {
+  if (cause instanceof EngineError) return cause
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  const detail = `${reason}; what the disk holds is not known, the log takes nothing more until it is opened again`
+  return new EngineError('log-disk', { path, operation: 'fdatasync', detail }, { cause })
+}
+
 export const isDiskError = (error: unknown): boolean => isEngineError(error, 'log-disk')

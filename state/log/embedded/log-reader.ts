@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { EngineError } from '../../contracts/engine-error.ts'
+import { EngineError, isEngineError } from '../../contracts/engine-error.ts'
 import type { Log, LogWriter, OffsetRange, ReadRequest, TopicSpec } from '../log.ts'
 import type { RecordBatch } from '../record-batch.ts'
 import { checkedTopicSpec, reconcileTopic } from '../topic-catalog.ts'
@@ -9,7 +9,7 @@ import { type LogFiles, onDisk, readFully } from './log-files.ts'
 import { LogView } from './log-view.ts'
 import { recover } from './recovery.ts'
 import { FrameScan } from './scan.ts'
-import { decodeSegmentHeader, Segment, segmentHeaderBytes, segmentName } from './segment.ts'
+import { decodeSegmentHeader, Segment, segmentHeaderBytes, segmentName, segmentNumbers } from './segment.ts'
 import { SegmentRows } from './segment-index-file.ts'
 
 export interface LogReaderOptions {
@@ -20,6 +20,7 @@ export interface LogReaderOptions {
 
 /** How often a reader that waits looks for more. */
 const pollMs = 50
+const mostTries = 5
 
 /** Opens a log to read it beside its writer. Nothing is written: a torn tail is passed over, not cut. */
 export function openLogReader(options: LogReaderOptions): Log {
@@ -100,7 +101,7 @@ class LogReader implements Log {
   refresh(): void {
     this.#checkOpen()
     if (this.#journal.segments.size === 0) {
-      recover(this.#journal, false)
+      this.#reopen()
       return
     }
     do this.#scanActive()
@@ -115,8 +116,20 @@ class LogReader implements Log {
   /** The writer replaced or removed a segment: what is known of all of them is read anew. */
   #reopen(): void {
     this.#journal.close()
-    this.#journal = this.#fresh()
-    recover(this.#journal, false)
+    for (let tries = 1; ; tries++) {
+      const journal = this.#fresh()
+      try {
+        recover(journal, false)
+        this.#journal = journal
+        return
+      } catch (error) {
+        journal.close()
+        this.#journal = this.#fresh()
+        // A segment may go between the listing and the look into it, and may seem to be missing then.
+        const isRace = isEngineError(error, 'log-damaged') || isEngineError(error, 'log-disk')
+        if (!isRace || tries === mostTries) throw error
+      }
+    }
   }
 
   #scanActive(): void {
@@ -125,10 +138,15 @@ class LogReader implements Log {
     const sizeBytes = onDisk(active.path, 'read', () => journal.files.sizeBytes(activeFile))
     if (sizeBytes <= active.sizeBytes) return
     const scan = new FrameScan(journal.files, activeFile, active, sizeBytes)
-    // What does not fit at the end is a frame that is being written.
-    scan.run(active.sizeBytes, active.lastSequence, (frame) =>
+    const end = scan.run(active.sizeBytes, active.lastSequence, (frame) =>
       journal.applyFrame(active, frame, journal.activeRows),
     )
+    // What does not fit at the end is a frame that is being written; behind damage there are whole ones.
+    if (end.defect === undefined || !scan.isDamage(end, active.lastSequence + 1)) return
+    // It may have been half written when it was looked at and followed by others since.
+    if (!('defect' in new FrameScan(journal.files, activeFile, active, sizeBytes).frameAt(end.position)))
+      return
+    throw new EngineError('log-damaged', { path: active.path, position: end.position, detail: end.defect })
   }
 
   #goToNextSegment(): boolean {
@@ -139,15 +157,22 @@ class LogReader implements Log {
     try {
       file = files.open(path, 'read')
     } catch {
+      // It may have come and gone while nobody looked: then there are later ones.
+      const names = onDisk(folder, 'list', () => files.list(folder))
+      if (segmentNumbers(names).some((number) => number > active.number)) this.#reopen()
       return false
     }
     const bytes = Buffer.alloc(segmentHeaderBytes)
     const got = readFully(files, file, bytes, 0, segmentHeaderBytes, 0)
     const header = decodeSegmentHeader(bytes.subarray(0, got), path)
-    // A header that is not whole yet will be at the next look; a gap is a segment that was cleaned away.
-    if (typeof header === 'string' || header.firstSequence !== active.lastSequence + 1) {
+    // A header that is not whole yet will be at the next look.
+    if (typeof header === 'string') {
       files.close(file)
-      if (typeof header !== 'string') this.#reopen()
+      return false
+    }
+    if (header.firstSequence !== active.lastSequence + 1 || header.coveredSequence > 0) {
+      files.close(file)
+      this.#reopen()
       return false
     }
     const segment = new Segment(files, folder, header, segmentHeaderBytes)

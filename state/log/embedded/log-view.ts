@@ -40,8 +40,11 @@ export class LogView {
       const { index, start, end } = held
       for (let row = index.first; row < index.length; row++) {
         if (!(index.maxTimestamps[row]! >= atMs)) continue
+        const { moves } = journal
         const found = await this.#firstInRow(journal, held, row, start, atMs)
         if (found !== undefined) return BigInt(found)
+        // Only a section with records that retention cut off, or one that was cleaned, can disappoint.
+        if (journal.moves !== moves) row = index.first - 1
       }
       return BigInt(end)
     }, this.#refresh)
@@ -56,13 +59,15 @@ export class LogView {
       const plan = planRead(held, offset, request, together(journal))
       if (plan === undefined) return emptyBatch(request, held.end)
       const { resume } = held
+      const { moves } = journal
       const { bytes, places } = await sectionBytes(journal, plan)
       const batch = new ColumnBatch(request, bytes, plan.capacity)
       for (const [index, place] of places.entries()) {
         if (!batch.isOpen) break
         batch.addSection(place, offset, plan.segments[index]!, plan.positions[index]!, resume)
       }
-      held.resume = batch.resume
+      // Another section may lie at the same place after a cleaning.
+      if (journal.moves === moves) held.resume = batch.resume
       return batch.finish(plan.nextOffset)
     }, this.#refresh)
   }

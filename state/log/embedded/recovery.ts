@@ -114,12 +114,18 @@ function scanActive(
 ): TornTail | undefined {
   const rows = new SegmentRows()
   let isFirst = true
-  const end = scan.run(segmentHeaderBytes, segment.lastSequence, (frame) => {
-    journal.applyFrame(segment, frame, rows)
-    // The first frame is the catalog: with it the rows of the segments before make sense.
-    if (isFirst) loadSealed(journal, numbers.slice(0, -1), segment, mends)
-    isFirst = false
-  })
+  let end: ScanEnd
+  try {
+    end = scan.run(segmentHeaderBytes, segment.lastSequence, (frame) => {
+      journal.applyFrame(segment, frame, rows)
+      // The first frame is the catalog: with it the rows of the segments before make sense.
+      if (isFirst) loadSealed(journal, numbers.slice(0, -1), segment, mends)
+      isFirst = false
+    })
+  } catch (error) {
+    journal.files.close(file)
+    throw error
+  }
   journal.segments.set(segment.number, segment)
   journal.resume(segment, file, rows)
   checkDense(journal)

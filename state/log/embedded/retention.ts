@@ -2,7 +2,8 @@ import { join } from 'node:path'
 import type { Topic, TopicPartition } from '../topic-catalog.ts'
 import type { PartitionStart, SequenceRange } from './catalog-event.ts'
 import type { Journal } from './journal.ts'
-import { indexName, type Segment, segmentName } from './segment.ts'
+import { onDisk } from './log-files.ts'
+import { indexName, type Segment } from './segment.ts'
 
 /**
  * Drops what the topics need not keep: moves their oldest offsets up, then
@@ -45,7 +46,12 @@ function firstKept({ index, start, end }: TopicPartition, oldestMs: number, limi
   return row < index.length ? index.baseOffsets[row]! : end
 }
 
-function removeDeadSegments(journal: Journal): void {
+/**
+ * Removes the segments that no index names any more.
+ *
+ * @throws EngineError `log-disk`
+ */
+export function removeDeadSegments(journal: Journal): void {
   const live = new Set<number>([journal.active.number])
   for (const { partitions } of journal.catalog.all()) {
     for (const { index } of partitions) {
@@ -56,7 +62,7 @@ function removeDeadSegments(journal: Journal): void {
   if (dead.length === 0) return
   const ranges = dead.map(({ header, lastSequence }): SequenceRange => [header.firstSequence, lastSequence])
   journal.appendEvent({ event: 'removed', ranges })
-  journal.files.sync(journal.activeFile)
+  journal.syncNow()
   for (const segment of dead) removeFiles(journal, segment)
 }
 
@@ -64,6 +70,8 @@ function removeFiles(journal: Journal, segment: Segment): void {
   const { files, path, segments } = journal
   segments.delete(segment.number)
   segment.retire()
-  files.remove(join(path, indexName(segment.number)))
-  files.remove(join(path, segmentName(segment.number)))
+  onDisk(segment.path, 'remove', () => {
+    files.remove(join(path, indexName(segment.number)))
+    files.remove(segment.path)
+  })
 }

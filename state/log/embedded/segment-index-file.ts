@@ -46,6 +46,23 @@ export class SegmentRows {
     this.partitions.push(partition)
     this.index.push(0, position, byteLength, count, baseOffset, maxTimestampMs)
   }
+
+  /** The rows of one topic partition, as rows of segment `segment`; undefined when it has none. */
+  byPartition(segment: number): (topicId: number, partition: number) => SectionIndex | undefined {
+    const found = new Map<string, SectionIndex>()
+    const { positions, byteLengths, counts, baseOffsets, maxTimestamps, length } = this.index
+    for (let row = 0; row < length; row++) {
+      const key = `${this.topicIds[row]}/${this.partitions[row]}`
+      let index = found.get(key)
+      if (index === undefined) {
+        index = new SectionIndex()
+        found.set(key, index)
+      }
+      const [position, byteLength, count] = [positions[row]!, byteLengths[row]!, counts[row]!]
+      index.push(segment, position, byteLength, count, baseOffsets[row]!, maxTimestamps[row]!)
+    }
+    return (topicId, partition) => found.get(`${topicId}/${partition}`)
+  }
 }
 
 export function encodeSegmentRows(segment: Segment, rows: SegmentRows): Buffer {

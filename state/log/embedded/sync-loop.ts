@@ -1,5 +1,5 @@
 import type { EngineError } from '../../contracts/engine-error.ts'
-import { diskError } from './log-files.ts'
+import { syncError } from './log-files.ts'
 
 interface Waiting {
   readonly promise: Promise<void>
@@ -60,7 +60,7 @@ export class SyncLoop {
         this.unsyncedBytes -= bytes
         batch.resolve()
       } catch (error) {
-        this.failure = diskError(this.#path, 'fdatasync', error)
+        this.failure = syncError(this.#path, error)
         batch.reject(this.failure)
         const later = this.#next as Waiting | undefined
         later?.reject(this.failure)
