@@ -1,4 +1,4 @@
-import type { BoundContract } from '../state/contracts/codec.ts'
+import { type BoundContract, schemaIdOf } from '../state/contracts/codec.ts'
 import { EngineError, isEngineError } from '../state/contracts/engine-error.ts'
 import type { DurationMs, TimestampMs } from '../state/contracts/units.ts'
 import type { Log } from '../state/log/log.ts'
@@ -223,13 +223,14 @@ function refusal(
   const slice = (start: number, end: number) =>
     start < 0 ? null : Uint8Array.prototype.slice.call(batch.bytes, start, end)
   const valueBytes = slice(batch.valueStart[index]!, batch.valueEnd[index]!)
+  const schemaId = valueBytes === null ? -1 : schemaIdOf(Buffer.from(valueBytes), 0, valueBytes.length)
   return {
     input,
     offset,
     timestampMs: batch.timestampsMs[index]!,
     reason,
     detail,
-    schemaId: valueBytes && valueBytes.length >= 5 ? Buffer.from(valueBytes).readUInt32BE(1) : null,
+    schemaId: schemaId < 0 ? null : schemaId,
     keyBytes: slice(batch.keyStart[index]!, batch.keyEnd[index]!),
     valueBytes,
   }

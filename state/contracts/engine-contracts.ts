@@ -195,7 +195,7 @@ const bookkeepingContracts = (app: string) => ({
       topic: 'string',
       partition: 'int',
       offset: 'long',
-      schemaId: nullable('int'),
+      schemaId: nullable('long'),
       /** A short stable word to count by. */
       reason: 'string',
       /** The same for a person: what was found and what was expected. */

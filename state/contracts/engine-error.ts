@@ -33,6 +33,10 @@ export interface ErrorContexts {
   'log-closed': { path: string }
   'log-read-only': { path: string; operation: string }
   'writer-fenced': { writer: string }
+  'writer-untrusted': { writer: string; detail: string }
+  'kafka-unavailable': { operation: string; detail: string }
+  'kafka-refused': { operation: string; detail: string }
+  'kafka-batch-unreadable': { topic: string; partition: number; offset: number; detail: string }
   'store-locked': { path: string }
   'store-newer-format': { path: string; found: number; supported: number }
   'store-failed': { path: string; operation: string; detail: string }
@@ -184,6 +188,26 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
     retriable: false,
     message: ({ writer }) =>
       `writer "${writer}" was ended by a newer writer of the same id; stop using this one`,
+  },
+  'writer-untrusted': {
+    retriable: false,
+    message: ({ writer, detail }) =>
+      `Kafka did not say whether the last commit of writer "${writer}" is on the log: ${detail}; open a new writer of the same id, which settles it, and go on from the positions on the log`,
+  },
+  'kafka-unavailable': {
+    retriable: true,
+    message: ({ operation, detail }) =>
+      `Kafka does not answer while ${operation}: ${detail}; check the brokers, nothing was written by this call`,
+  },
+  'kafka-refused': {
+    retriable: false,
+    message: ({ operation, detail }) =>
+      `Kafka refuses ${operation}: ${detail}; check the credentials, the access rights and the topic's settings`,
+  },
+  'kafka-batch-unreadable': {
+    retriable: false,
+    message: ({ topic, partition, offset, detail }) =>
+      `${topic}[${partition}] cannot be read at offset ${offset}: ${detail}`,
   },
   'store-locked': {
     retriable: true,

@@ -13,8 +13,8 @@ export async function loadTopology(modulePath: string): Promise<Declaration> {
       `no topology module at ${path}; give the path of a .ts or .js file, or run "headwater init"`,
     )
   }
-  resolveToThisPackage()
   if (/\.[cm]?ts$/.test(path)) await registerTypeScript()
+  resolveToThisPackage()
   let loaded: Record<string, unknown>
   try {
     loaded = (await import(pathToFileURL(path).href)) as Record<string, unknown>
@@ -47,7 +47,8 @@ let isResolved = false
 /**
  * A module's `import … from 'headwater'` gives the very package that runs it,
  * wherever the module lies: in a folder without an installation, or beside
- * another version.
+ * another version. TypeScript is read as an ES module also where the nearest
+ * package.json does not say so: a topology has one syntax.
  */
 function resolveToThisPackage(): void {
   if (isResolved) return
@@ -64,8 +65,10 @@ function resolveToThisPackage(): void {
 const resolveHook = `
 let own = {}
 export function initialize(data) { own = data }
-export function resolve(specifier, context, next) {
-  return next(own[specifier] ?? specifier, context)
+export async function resolve(specifier, context, next) {
+  const found = await next(own[specifier] ?? specifier, context)
+  const isUsers = /\\.ts($|\\?)/.test(found.url) && !found.url.includes('/node_modules/')
+  return isUsers && found.format === 'commonjs' ? { ...found, format: 'module' } : found
 }`
 
 let registered: Promise<void> | undefined

@@ -98,7 +98,8 @@ export class Engine {
   #stopping = new AbortController()
   #running: Promise<void> | undefined
   #failure: unknown
-  #caughtUp: (() => void)[] = []
+  /** Called when the loop finds nothing to do, or ends. */
+  #turned: (() => void)[] = []
   #isCaughtUp = false
 
   private constructor(
@@ -156,8 +157,7 @@ export class Engine {
       this.#failure = error
       for (const { reject } of this.#waiting.values()) reject(error)
       this.#waiting.clear()
-      for (const resolve of this.#caughtUp) resolve()
-      this.#caughtUp = []
+      this.#turn()
     })
   }
 
@@ -170,10 +170,17 @@ export class Engine {
     return this.#isCaughtUp
   }
 
-  /** Resolves when everything that is on the log now is processed and durable. */
+  /**
+   * Resolves when everything that is on the log is processed and durable, and
+   * so is everything that came of it.
+   */
   async caughtUp(): Promise<void> {
-    if (!this.#isCaughtUp) await new Promise<void>((resolve) => this.#caughtUp.push(resolve))
-    if (this.#failure !== undefined) throw this.#failure
+    for (;;) {
+      if (this.#failure !== undefined) throw this.#failure
+      const turned = new Promise<void>((resolve) => this.#turned.push(resolve))
+      if (!(await this.inputs()).some(({ lag }) => lag > 0)) break
+      await turned
+    }
     await this.assembly.task.flush()
   }
 
@@ -380,6 +387,10 @@ export class Engine {
     }
   }
 
+  #turn(): void {
+    for (const resolve of this.#turned.splice(0)) resolve()
+  }
+
   #view(name: string): ViewState {
     const state = this.assembly.views.get(name)
     if (state !== undefined) return state
@@ -400,8 +411,7 @@ export class Engine {
         continue
       }
       this.#isCaughtUp = true
-      for (const resolve of this.#caughtUp) resolve()
-      this.#caughtUp = []
+      this.#turn()
       const idle = new AbortController()
       const timer = setTimeout(() => idle.abort(), idleCheckpointMs)
       await Promise.race([appended, aborted(idle.signal)])
