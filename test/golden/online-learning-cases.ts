@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { runExactLearnerCase } from './exact-learner-cases.ts'
 import {
   type CaseOptions,
   type CaseResult,
@@ -12,6 +13,7 @@ import { runLearnerCase } from './learner-cases.ts'
 /** Who runs what: one entry a family. A family without one does not apply. */
 const runners: Readonly<Record<string, CaseRunner>> = {
   learner: runLearnerCase,
+  learner_exact: runExactLearnerCase,
 }
 
 /** Sections that hold facts about the data, not results to be met. */
