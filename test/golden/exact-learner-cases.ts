@@ -5,7 +5,7 @@ import type { CellState } from '../../models/online/cell-state.ts'
 import { factorizationLogistic } from '../../models/online/factorization-machine.ts'
 import { hashedColumns } from '../../models/online/hashed-columns.ts'
 import { hashedLogistic } from '../../models/online/hashed-linear.ts'
-import { type CaseOptions, type CaseResult, type GoldenCase, judge, notApplicable } from './golden-case.ts'
+import { type CaseOptions, type GoldenCase, judge, notApplicable, type Verdict } from './golden-case.ts'
 import type { GoldenData } from './golden-data.ts'
 import { learnerTolerance } from './learner-cases.ts'
 import { type Replay, replay } from './learner-replay.ts'
@@ -45,7 +45,7 @@ export function runExactLearnerCase(
   { body: given }: GoldenCase,
   _dataFolder: string,
   { restart = false }: CaseOptions = {},
-): CaseResult {
+): Verdict {
   const body = given as unknown as ExactBody
   const { name, input, expected } = body
   if (name.startsWith('FTRL-Proximal')) {

@@ -1,3 +1,5 @@
+import type { CaseResult } from './case-result.ts'
+
 /** One entry of a file of expected results, addressed by its place in the file. */
 export interface GoldenCase {
   /** Section and position, as `learners/3`. */
@@ -8,13 +10,8 @@ export interface GoldenCase {
   readonly body: Readonly<Record<string, unknown>>
 }
 
-export interface CaseResult {
-  readonly status: 'passed' | 'failed' | 'not-applicable'
-  readonly expected: unknown
-  readonly got: unknown
-  /** Why it failed or does not apply; empty when it passed. */
-  readonly reason: string
-}
+/** What became of a case, without its id; the reason is empty when it passed. */
+export type Verdict = Omit<CaseResult, 'id'>
 
 export interface CaseOptions {
   /** Stop in the middle, keep only a snapshot and the saved pages, and go on with a learner built anew. */
@@ -22,9 +19,9 @@ export interface CaseOptions {
 }
 
 /** `dataFolder` holds the data sets that the cases name. */
-export type CaseRunner = (goldenCase: GoldenCase, dataFolder: string, options?: CaseOptions) => CaseResult
+export type CaseRunner = (goldenCase: GoldenCase, dataFolder: string, options?: CaseOptions) => Verdict
 
-export function notApplicable(reason: string, expected: unknown = null): CaseResult {
+export function notApplicable(reason: string, expected: unknown = null): Verdict {
   return { status: 'not-applicable', expected, got: null, reason }
 }
 
@@ -33,7 +30,7 @@ export function notApplicable(reason: string, expected: unknown = null): CaseRes
  * in `got`, to `tolerance` times the larger of 1 and the number, and all else
  * is equal. What only `got` holds is not looked at.
  */
-export function judge(expected: unknown, got: unknown, tolerance: number): CaseResult {
+export function judge(expected: unknown, got: unknown, tolerance: number): Verdict {
   const misses = [...missesOf(expected, got, tolerance, '')]
   return {
     status: misses.length === 0 ? 'passed' : 'failed',

@@ -14,7 +14,7 @@ import { gaussianNaiveBayes } from '../../models/online/naive-bayes.ts'
 import { passiveAggressive } from '../../models/online/passive-aggressive.ts'
 import { softmaxRegression } from '../../models/online/softmax-regression.ts'
 import type { VectorOptimizerOptions } from '../../models/online/vector-optimizer.ts'
-import { type CaseOptions, type CaseResult, type GoldenCase, judge, notApplicable } from './golden-case.ts'
+import { type CaseOptions, type GoldenCase, judge, notApplicable, type Verdict } from './golden-case.ts'
 import { type GoldenData, goldenData } from './golden-data.ts'
 import {
   binaryMetrics,
@@ -103,7 +103,7 @@ export function runLearnerCase(
   { body: given }: GoldenCase,
   dataFolder: string,
   { restart = false }: CaseOptions = {},
-): CaseResult {
+): Verdict {
   const body = given as unknown as LearnerBody
   const expected = expectedOf(body)
   const build = learners[body.model.split(/ mode=| \//)[0]!]

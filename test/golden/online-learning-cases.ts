@@ -1,13 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { CaseResult } from './case-result.ts'
 import { runExactLearnerCase } from './exact-learner-cases.ts'
-import {
-  type CaseOptions,
-  type CaseResult,
-  type CaseRunner,
-  type GoldenCase,
-  notApplicable,
-} from './golden-case.ts'
+import { type CaseOptions, type CaseRunner, type GoldenCase, notApplicable } from './golden-case.ts'
 import { runLearnerCase } from './learner-cases.ts'
 
 /** Who runs what: one entry a family. A family without one does not apply. */
@@ -40,10 +35,12 @@ export function runOnlineLearningCase(
   dataFolder: string,
   options: CaseOptions = {},
 ): CaseResult {
-  const runner = runners[goldenCase.family]
-  if (runner === undefined)
-    return notApplicable(`nothing here runs cases of the family "${goldenCase.family}"`)
-  return runner(goldenCase, dataFolder, options)
+  const { id, family } = goldenCase
+  const runner = runners[family]
+  if (runner === undefined) {
+    return { id, ...notApplicable(`nothing here runs cases of the family "${family}"`) }
+  }
+  return { id, ...runner(goldenCase, dataFolder, options) }
 }
 
 function titleOf(body: Readonly<Record<string, unknown>>): string {
