@@ -1,5 +1,5 @@
 import { EngineError } from '../state/contracts/engine-error.ts'
-import type { FeatureVector, Predictor } from './predictor.ts'
+import type { FeatureVector } from './predictor.ts'
 
 /** A piece of a learner's state: the unit in which a checkpoint writes what changed. */
 export interface StatePage {
@@ -87,15 +87,6 @@ export function fromSnapshot<State extends LearnerState>(
   const state = learner.init()
   state.load(snapshot)
   return state
-}
-
-/** A learner with its state, as a predictor that learns no more as long as nobody else teaches the state. */
-export function predictorOf<State extends LearnerState>(learner: Learner<State>, state: State): Predictor {
-  return {
-    name: learner.name,
-    featureCount: learner.featureCount,
-    predict: (features) => learner.predict(state, features),
-  }
 }
 
 /** Refuses bytes that are not a snapshot, or not one of this learner. */

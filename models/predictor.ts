@@ -15,9 +15,6 @@ export type FeatureVector = Float64Array
  */
 export const featureLimit = 1e50
 
-/** True for a value that a model may use: neither NaN nor infinite nor beyond `featureLimit`. */
-export const isUsable = (value: number): boolean => value <= featureLimit && value >= -featureLimit
-
 /** Features in, one number out; always the same for the same features. */
 export interface Predictor {
   /** Kind and parameters: two predictors of one name and one state answer the same. */

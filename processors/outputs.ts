@@ -1,11 +1,11 @@
 import { ByteWriter } from '../state/contracts/byte-writer.ts'
 import type { BoundContract } from '../state/contracts/codec.ts'
 import type { TimestampMs } from '../state/contracts/units.ts'
-import { partitionOf } from '../state/log/partitioner.ts'
+import { KeylessPartitioner, partitionOf } from '../state/log/partitioner.ts'
 import type { RecordSink } from '../state/log/record-sink.ts'
 
-/** Writes events of one contract to its topic. */
-export type Emit = (event: object, atMs: TimestampMs) => void
+/** Writes an event of one contract to its topic, at the partition of its key, which is given back. */
+export type Emit = (event: object, atMs: TimestampMs) => number
 
 /**
  * Encodes events into a commit's sink, each at the partition of its key.
@@ -18,6 +18,7 @@ export class Outputs {
   count = 0
   readonly #sink: RecordSink
   readonly #key = new ByteWriter(256)
+  readonly #keyless = new KeylessPartitioner()
 
   constructor(sink: RecordSink) {
     this.#sink = sink
@@ -29,15 +30,19 @@ export class Outputs {
     const key = this.#key
     return (event, atMs) => {
       this.count++
-      if (this.muted) return
+      if (this.muted) return -1
       key.reset()
       bound.writeKey(event, key)
-      const partition = key.length === 0 ? 0 : partitionOf(key.bytes, 0, key.length, partitions)
+      const partition =
+        key.length === 0
+          ? this.#keyless.partitionFor(topic, partitions)
+          : partitionOf(key.bytes, 0, key.length, partitions)
       const out = sink.begin(topic, partition, atMs)
       out.raw(key.bytes, 0, key.length)
       sink.beginValue()
       bound.writeValue(event, out)
       sink.end()
+      return partition
     }
   }
 }

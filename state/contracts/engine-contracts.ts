@@ -1,4 +1,3 @@
-import type { Contract } from './contract.ts'
 import { type EventOf, event } from './event.ts'
 import { array, enumeration, map, nullable, record, withDefault } from './field-type.ts'
 
@@ -51,9 +50,6 @@ export type AlertEvent = EventOf<EngineContracts['alert']>
 export type DeadLetterEvent = EventOf<EngineContracts['deadLetter']>
 export type CommitEvent = EventOf<EngineContracts['commit']>
 export type TaskLayoutEvent = EventOf<EngineContracts['taskLayout']>
-
-/** All contracts of an app as a list, for registering them and creating their topics. */
-export const contractList = (contracts: EngineContracts): readonly Contract[] => Object.values(contracts)
 
 const declare = (app: string) => ({
   ...decisionContracts(app),

@@ -261,5 +261,3 @@ export const isEngineError = <Code extends ErrorCode>(
   error: unknown,
   code: Code,
 ): error is EngineError<Code> => error instanceof EngineError && error.code === code
-
-export const errorCodes: readonly ErrorCode[] = Object.keys(table) as ErrorCode[]

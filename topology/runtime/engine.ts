@@ -4,16 +4,15 @@ import type { Declaration } from '../../models/declaration.ts'
 import type { ModelPart, Prediction } from '../../models/serving/model-part.ts'
 import { keyPartFromText } from '../../processors/feature/key-text.ts'
 import type { ViewState } from '../../processors/feature/view-state.ts'
+import { type Emit, Outputs } from '../../processors/outputs.ts'
 import type { TaskOptions } from '../../processors/task.ts'
 import { type Assembly, assemble, type RecoveryProgress } from '../../replay/assembly.ts'
 import { stateDigest } from '../../replay/state-digest.ts'
 import type { CommitStep } from '../../state/commit/commit-protocol.ts'
-import { ByteWriter } from '../../state/contracts/byte-writer.ts'
 import type { BoundContract } from '../../state/contracts/codec.ts'
 import { EngineError } from '../../state/contracts/engine-error.ts'
 import type { TimestampMs } from '../../state/contracts/units.ts'
 import type { Log, LogWriter } from '../../state/log/log.ts'
-import { partitionOf } from '../../state/log/partitioner.ts'
 import { packKey } from '../../state/store/tile-store.ts'
 import { readDeadLetter } from './dead-letter.ts'
 import { Importer } from './importer.ts'
@@ -91,7 +90,8 @@ export class Engine {
   readonly #wiring: Wiring
   readonly #door: LogWriter
   readonly #now: () => number
-  readonly #key = new ByteWriter(256)
+  readonly #outputs: Outputs
+  readonly #emitters = new Map<string, Emit>()
   readonly #index: PredictionIndex
   readonly #waiting = new Map<string, Waiting>()
   #made: Prediction[] = []
@@ -114,6 +114,7 @@ export class Engine {
     this.declaration = declaration
     this.#wiring = wiring
     this.#door = door
+    this.#outputs = new Outputs(door.sink)
     this.assembly = assembly
     this.recovered = recovered
     this.#now = now
@@ -452,20 +453,8 @@ export class Engine {
   ): Promise<{ appended: readonly Appended[]; durable: Promise<void> }> {
     if (this.#failure !== undefined) throw this.#failure
     const { contract } = bound
-    const { sink } = this.#door
-    const partitions = contract.partitions ?? this.declaration.partitions
-    const key = this.#key
-    const placed = values.map((value) => {
-      key.reset()
-      bound.writeKey(value, key)
-      const partition = key.length === 0 ? 0 : partitionOf(key.bytes, 0, key.length, partitions)
-      const out = sink.begin(contract.topic, partition, contract.timeOf(value))
-      out.raw(key.bytes, 0, key.length)
-      sink.beginValue()
-      bound.writeValue(value, out)
-      sink.end()
-      return partition
-    })
+    const emit = this.#emitterOf(bound)
+    const placed = values.map((value) => emit(value, contract.timeOf(value)))
     this.#isCaughtUp = false
     const { firstOffsets, durable } = await this.#door.commit()
     const next = new Map<number, number>()
@@ -475,6 +464,13 @@ export class Engine {
       return { topic: contract.topic, partition, offset: first }
     })
     return { appended, durable }
+  }
+
+  #emitterOf(bound: BoundContract<object>): Emit {
+    const { name, partitions = this.declaration.partitions } = bound.contract
+    const known = this.#emitters.get(name) ?? this.#outputs.emitter(bound, partitions)
+    this.#emitters.set(name, known)
+    return known
   }
 
   /** Gives a trigger what a caller may leave out: its event time, and a request id where that is text. */

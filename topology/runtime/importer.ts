@@ -1,9 +1,7 @@
 import type { SourceRow } from '../../models/declaration.ts'
+import { type Emit, Outputs } from '../../processors/outputs.ts'
 import type { Assembly } from '../../replay/assembly.ts'
-import { ByteWriter } from '../../state/contracts/byte-writer.ts'
-import type { BoundContract } from '../../state/contracts/codec.ts'
 import type { Log, LogWriter } from '../../state/log/log.ts'
-import { partitionOf } from '../../state/log/partitioner.ts'
 
 export interface ImportProgress {
   readonly rows: number
@@ -23,12 +21,14 @@ export class Importer {
   readonly #log: Log
   readonly #writer: LogWriter
   readonly #assembly: Assembly
-  readonly #key = new ByteWriter(256)
+  readonly #emitters = new Map<string, Emit>()
+  readonly #outputs: Outputs
 
   constructor(log: Log, writer: LogWriter, assembly: Assembly) {
     this.#log = log
     this.#writer = writer
     this.#assembly = assembly
+    this.#outputs = new Outputs(writer.sink)
   }
 
   /** `source` names the rows for ever; values are trusted to fit their contracts. */
@@ -71,18 +71,13 @@ export class Importer {
   #put(event: string, value: object): void {
     const bound = this.#assembly.events.get(event)
     if (bound === undefined) throw new RangeError(`import: event "${event}" is not in the topology`)
-    const { contract } = bound as BoundContract<object>
-    const partitions = contract.partitions ?? this.#assembly.declaration.partitions
-    const key = this.#key
-    key.reset()
-    bound.writeKey(value, key)
-    const partition = key.length === 0 ? 0 : partitionOf(key.bytes, 0, key.length, partitions)
-    const { sink } = this.#writer
-    const out = sink.begin(contract.topic, partition, contract.timeOf(value))
-    out.raw(key.bytes, 0, key.length)
-    sink.beginValue()
-    bound.writeValue(value, out)
-    sink.end()
+    const { contract } = bound
+    let emit = this.#emitters.get(event)
+    if (emit === undefined) {
+      emit = this.#outputs.emitter(bound, contract.partitions ?? this.#assembly.declaration.partitions)
+      this.#emitters.set(event, emit)
+    }
+    emit(value, contract.timeOf(value))
   }
 
   async #rowsDone(topic: string, source: string): Promise<number> {
