@@ -2,8 +2,9 @@ import { join } from 'node:path'
 import { EngineError } from '../../contracts/engine-error.ts'
 import { readSectionHeader, sectionKinds } from '../section.ts'
 import type { SequenceRange } from './catalog-event.ts'
+import { markBytes } from './frame.ts'
 import type { Journal } from './journal.ts'
-import { onDisk, readFully } from './log-files.ts'
+import { type LogFiles, onDisk, readFully } from './log-files.ts'
 import { FrameScan, type ScanEnd } from './scan.ts'
 import {
   decodeSegmentHeader,
@@ -83,8 +84,14 @@ function openLast(
     readFully(files, file, bytes, 0, bytes.length, 0)
     let torn: ScanEnd
     const header = decodeSegmentHeader(bytes, path)
-    if (typeof header === 'string') torn = { position: 0, defect: header }
-    else {
+    if (typeof header === 'string') {
+      torn = { position: 0, defect: header }
+      // Nothing is written behind the first frame before header and frame are on the disk.
+      if (hasSecondFrame(files, file, sizeBytes)) {
+        files.close(file)
+        throw new EngineError('log-damaged', { path, position: 0, detail: header })
+      }
+    } else {
       const segment = new Segment(files, folder, header, segmentHeaderBytes)
       if (header.coveredSequence > 0) {
         files.close(file)
@@ -95,7 +102,6 @@ function openLast(
       const first = scan.frameAt(segmentHeaderBytes)
       if (!('defect' in first)) return { segment, file, sizeBytes, scan }
       torn = { position: segmentHeaderBytes, defect: first.defect }
-      // Nothing is written behind the first frame before that is on the disk.
       if (scan.isDamage(torn, header.firstSequence)) {
         files.close(file)
         throw new EngineError('log-damaged', { path, position: segmentHeaderBytes, detail: first.defect })
@@ -104,6 +110,21 @@ function openLast(
     files.close(file)
     return { torn: { path, position: torn.position, bytes: sizeBytes - torn.position, detail: torn.defect! } }
   })
+}
+
+/**
+ * Whether there is a mark of a frame behind the first one. Without a valid
+ * file header the frames cannot be checked, and a file that was in use must
+ * not be taken for one that was just begun.
+ */
+function hasSecondFrame(files: LogFiles, file: number, sizeBytes: number): boolean {
+  const step = 1 << 20
+  const bytes = Buffer.alloc(Math.min(sizeBytes, step + markBytes.length))
+  for (let position = segmentHeaderBytes + 1; position < sizeBytes; position += step) {
+    const got = readFully(files, file, bytes, 0, bytes.length, position)
+    if (bytes.subarray(0, got).includes(markBytes)) return true
+  }
+  return false
 }
 
 function scanActive(

@@ -16,7 +16,7 @@ import { indexName, type Segment } from './segment.ts'
  *     16  f64      bytes of the segment
  *     24  f64      last sequence
  *     32  u32      count of rows
- *     36  u32      CRC-32C of the rows
+ *     36  u32      CRC-32C of the bytes before it and of the rows
  *     40           the rows, column by column: topic number u32, partition u32,
  *                  position u32, bytes u32, count u32, base offset f64, greatest
  *                  event time f64
@@ -82,9 +82,11 @@ export function encodeSegmentRows(segment: Segment, rows: SegmentRows): Buffer {
   for (const column of [index.baseOffsets, index.maxTimestamps]) {
     for (let row = 0; row < count; row++) at = bytes.writeDoubleLE(column[row]!, at)
   }
-  bytes.writeUInt32LE(crc32c(bytes, headerBytes), 36)
+  bytes.writeUInt32LE(checksumOf(bytes), 36)
   return bytes
 }
+
+const checksumOf = (bytes: Buffer): number => crc32c(bytes, headerBytes, bytes.length, crc32c(bytes, 0, 36))
 
 /** Undefined when the file does not fit the segment. Sets the segment's last sequence. */
 export function decodeSegmentRows(bytes: Buffer, segment: Segment): SegmentRows | undefined {
@@ -95,7 +97,7 @@ export function decodeSegmentRows(bytes: Buffer, segment: Segment): SegmentRows 
     bytes.readUInt32LE(12) !== segment.header.salt ||
     bytes.readDoubleLE(16) !== segment.sizeBytes ||
     bytes.length !== headerBytes + count * rowBytes ||
-    bytes.readUInt32LE(36) !== crc32c(bytes, headerBytes)
+    bytes.readUInt32LE(36) !== checksumOf(bytes)
   ) {
     return undefined
   }

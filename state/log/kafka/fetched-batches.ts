@@ -128,7 +128,12 @@ class AbortFilter {
   }
 }
 
-async function visibleBatch(bytes: Buffer, at: number, stop: number, baseOffset: number): Promise<VisibleBatch> {
+async function visibleBatch(
+  bytes: Buffer,
+  at: number,
+  stop: number,
+  baseOffset: number,
+): Promise<VisibleBatch> {
   const attributes = bytes.readInt16BE(at + batchAt.attributes)
   const described = {
     count: bytes.readInt32BE(at + batchAt.count),

@@ -1,7 +1,7 @@
 import { connect as connectPlain } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import kafkajs, { type Admin, type ISocketFactory, type Kafka } from 'kafkajs'
-import { checkCode, kafkaCodes, KafkaFailure, persistently, deadlineAfter } from './kafka-failure.ts'
+import { checkCode, deadlineAfter, KafkaFailure, kafkaCodes, persistently } from './kafka-failure.ts'
 import type { CheckedKafkaOptions } from './kafka-options.ts'
 import { WireReader, WireWriter } from './wire.ts'
 
@@ -37,7 +37,9 @@ interface InnerBroker {
         encode(): Promise<{ readonly buf: Buffer; readonly buffer: Buffer }>
       }
       readonly response: {
-        decode(payload: Buffer): Promise<{ readonly payload: Buffer; readonly clientSideThrottleTime: number }>
+        decode(
+          payload: Buffer,
+        ): Promise<{ readonly payload: Buffer; readonly clientSideThrottleTime: number }>
         parse(decoded: { readonly payload: Buffer }): Promise<Buffer>
       }
       readonly requestTimeout?: number
