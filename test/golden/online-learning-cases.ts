@@ -1,14 +1,21 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CaseResult } from './case-result.ts'
+import { runDocumentedCase, runVowpalCase } from './documented-learner-cases.ts'
 import { runExactLearnerCase } from './exact-learner-cases.ts'
 import { type CaseOptions, type CaseRunner, type GoldenCase, notApplicable } from './golden-case.ts'
 import { runLearnerCase } from './learner-cases.ts'
+import { runDelayedCase, runExplainCase, runScalerCase } from './learning-order-cases.ts'
 
 /** Who runs what: one entry a family. A family without one does not apply. */
 const runners: Readonly<Record<string, CaseRunner>> = {
   learner: runLearnerCase,
   learner_exact: runExactLearnerCase,
+  learner_documented: runDocumentedCase,
+  vw: runVowpalCase,
+  delayed: runDelayedCase,
+  explain: runExplainCase,
+  scaler: runScalerCase,
 }
 
 /** Sections that hold facts about the data, not results to be met. */
