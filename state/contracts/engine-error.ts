@@ -17,6 +17,8 @@ export interface ErrorContexts {
   'offset-out-of-range': { topic: string; partition: number; offset: bigint; start: bigint; end: bigint }
   'engine-stopping': Record<string, never>
   'port-in-use': { host: string; port: number }
+  'address-unusable': { host: string; port: number; detail: string }
+  'door-unguarded': { host: string }
   'request-repeated': { model: string; requestId: string }
   'feature-view-unknown': { view: string; known: readonly string[] }
   'entity-key-mismatch': { view: string; found: number; expected: readonly string[] }
@@ -116,6 +118,16 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
     retriable: true,
     message: ({ host, port }) =>
       `port ${port} of ${host} is in use; stop what uses it, or choose another with --port (0 takes a free one)`,
+  },
+  'address-unusable': {
+    retriable: false,
+    message: ({ host, port, detail }) =>
+      `cannot serve on port ${port} of ${host}: ${detail}; choose an address of this machine with --host and a port that you may use with --port`,
+  },
+  'door-unguarded': {
+    retriable: false,
+    message: ({ host }) =>
+      `serving on ${host} lets other machines in; set a token that callers must send (--token, HEADWATER_TOKEN), or say --open to let anyone in`,
   },
   'request-repeated': {
     retriable: false,

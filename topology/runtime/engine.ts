@@ -10,10 +10,11 @@ import { type Assembly, assemble, type RecoveryProgress } from '../../replay/ass
 import { stateDigest } from '../../replay/state-digest.ts'
 import type { CommitStep } from '../../state/commit/commit-protocol.ts'
 import type { BoundContract } from '../../state/contracts/codec.ts'
-import { EngineError } from '../../state/contracts/engine-error.ts'
+import { EngineError, isEngineError } from '../../state/contracts/engine-error.ts'
 import type { TimestampMs } from '../../state/contracts/units.ts'
 import type { Log, LogWriter } from '../../state/log/log.ts'
 import { packKey } from '../../state/store/tile-store.ts'
+import { CommitTimes } from './commit-times.ts'
 import { readDeadLetter } from './dead-letter.ts'
 import { Importer } from './importer.ts'
 import { PredictionIndex } from './prediction-index.ts'
@@ -87,6 +88,7 @@ export class Engine {
   readonly assembly: Assembly
   readonly recovered: RecoveryProgress
   readonly importer: Importer
+  readonly commitTimes: CommitTimes
   readonly #wiring: Wiring
   readonly #door: LogWriter
   readonly #now: () => number
@@ -110,6 +112,7 @@ export class Engine {
     recovered: RecoveryProgress,
     now: () => number,
     made: Prediction[],
+    commitTimes: CommitTimes,
   ) {
     this.declaration = declaration
     this.#wiring = wiring
@@ -119,6 +122,7 @@ export class Engine {
     this.recovered = recovered
     this.#now = now
     this.#made = made
+    this.commitTimes = commitTimes
     this.#index = new PredictionIndex(wiring.log, wiring.database, assembly)
     this.importer = new Importer(wiring.log, door, assembly)
   }
@@ -128,6 +132,7 @@ export class Engine {
     const wiring = await wire({ ...(options.data === undefined ? {} : { data: options.data }), now })
     try {
       const made: Prediction[] = []
+      const commitTimes = new CommitTimes()
       const assembly = await assemble({
         declaration: topology,
         log: wiring.log,
@@ -136,12 +141,15 @@ export class Engine {
         database: wiring.database,
         onPrediction: (prediction) => made.push(prediction),
         ...(options.task ? { task: options.task } : {}),
-        ...(options.onStep ? { onStep: options.onStep } : {}),
+        onStep(step, sequence) {
+          commitTimes.step(step, sequence)
+          options.onStep?.(step, sequence)
+        },
       })
       const recovered = await assembly.recover(options.onRecovery)
       made.length = 0
       const door = await wiring.log.writer('door')
-      return new Engine(topology, wiring, door, assembly, recovered, now, made)
+      return new Engine(topology, wiring, door, assembly, recovered, now, made, commitTimes)
     } catch (error) {
       await wiring.close()
       throw error
@@ -217,12 +225,13 @@ export class Engine {
     const bound = this.#event(event)
     const values = inputs.map((input, index) => {
       try {
-        return bound.contract.parse(input)
+        const value = bound.contract.parse(input)
+        this.#checkTime(bound, value)
+        return value
       } catch (error) {
         throw inputs.length === 1 ? error : withIndex(error, index)
       }
     })
-    for (const value of values) this.#checkTime(bound, value)
     const { appended, durable } = await this.#appendValues(bound, values)
     await durable
     return appended
@@ -524,7 +533,11 @@ function aborted(signal: AbortSignal): Promise<void> {
 }
 
 function withIndex(error: unknown, index: number): unknown {
-  if (!(error instanceof EngineError) || error.code !== 'contract-violation') return error
-  const context = error.context as { contract: string; field: string; found: string; expected: string }
-  return new EngineError('contract-violation', { ...context, field: `[${index}].${context.field}` })
+  if (isEngineError(error, 'contract-violation')) {
+    return new EngineError(error.code, { ...error.context, field: `[${index}].${error.context.field}` })
+  }
+  if (isEngineError(error, 'event-time-refused')) {
+    return new EngineError(error.code, { ...error.context, field: `[${index}].${error.context.field}` })
+  }
+  return error
 }
