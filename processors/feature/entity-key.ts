@@ -69,14 +69,27 @@ export function entityKeys(
       }
       let keys: PackedKey[][] = [[]]
       for (const [index, part] of parts.entries()) {
-        const value = readers[index]!(event)
-        const values = part.many ? (Array.isArray(value) ? value : []) : [value]
-        const found = [...new Set(values.map(partOf))].filter((each) => each !== null)
-        keys = keys.flatMap((key) => found.map((each) => [...key, each]))
+        const found = partsOf(readers[index]!(event), part.many)
+        if (found.length === 1) {
+          for (const key of keys) key.push(found[0]!)
+        } else {
+          keys = keys.flatMap((key) => found.map((each) => [...key, each]))
+        }
       }
       return keys.map(packKey)
     },
   }
+}
+
+/** The values of one part, each once, in their order. */
+function partsOf(value: unknown, many: boolean): PackedKey[] {
+  const found: PackedKey[] = []
+  for (const each of many ? (Array.isArray(value) ? value : []) : [value]) {
+    const part = partOf(each)
+    // Lists are short, so looking through them costs less than a set.
+    if (part !== null && !found.includes(part)) found.push(part)
+  }
+  return found
 }
 
 function partOf(value: unknown): PackedKey | null {

@@ -2,7 +2,7 @@ import { Packr } from 'msgpackr'
 import BTreeModule from 'sorted-btree'
 import type { Database, DatabaseWrite } from './database.ts'
 import { checkKey, compareKeys, decodeKey, encodeKey } from './key-encoding.ts'
-import type { OrderedKey, OrderedStore } from './state-store.ts'
+import type { KeyPart, OrderedKey, OrderedStore } from './state-store.ts'
 
 // The package is CommonJS with an ES default: Node hands over the module, bundlers the class.
 const BTree = ((BTreeModule as { default?: unknown }).default ?? BTreeModule) as typeof BTreeModule.default
@@ -31,6 +31,8 @@ export function orderedStore<Value>(name: string): OrderedStore<Value> {
 class TreeStore<Value> implements OrderedStore<Value> {
   readonly name: string
   readonly #entries = new BTree<OrderedKey, Entry<Value>>(undefined, compareKeys)
+  /** The entries whose key has one part, by it: most reads are of these, and need no search. */
+  readonly #single = new Map<KeyPart, Entry<Value>>()
   /** Keys put or deleted since the last collect; one may be in it twice. */
   #dirty: OrderedKey[] = []
 
@@ -47,14 +49,14 @@ class TreeStore<Value> implements OrderedStore<Value> {
   }
 
   get(key: OrderedKey): Value | undefined {
-    return this.#entries.get(key)?.value
+    return this.#find(key)?.value
   }
 
   put(key: OrderedKey, value: Value): void {
-    const entry = this.#entries.get(key)
+    const entry = this.#find(key)
     if (entry === undefined) {
       checkKey(key)
-      this.#entries.set(key, { value, isDirty: true })
+      this.#add(key, { value, isDirty: true })
       this.#dirty.push(key)
       return
     }
@@ -65,7 +67,9 @@ class TreeStore<Value> implements OrderedStore<Value> {
   }
 
   delete(key: OrderedKey): void {
-    if (this.#entries.delete(key)) this.#dirty.push(key)
+    if (!this.#entries.delete(key)) return
+    if (key.length === 1) this.#single.delete(key[0] as KeyPart)
+    this.#dirty.push(key)
   }
 
   *range(from?: OrderedKey, to?: OrderedKey): IterableIterator<readonly [OrderedKey, Value]> {
@@ -80,7 +84,7 @@ class TreeStore<Value> implements OrderedStore<Value> {
   async restore(database: Database): Promise<void> {
     for await (const chunk of database.scan(this.name)) {
       for (const { key, value } of chunk) {
-        this.#entries.set(decodeKey(key), { value: values.unpack(value) as Value, isDirty: false })
+        this.#add(decodeKey(key), { value: values.unpack(value) as Value, isDirty: false })
       }
     }
   }
@@ -91,7 +95,7 @@ class TreeStore<Value> implements OrderedStore<Value> {
     for (const [index, key] of keys.entries()) {
       const next = keys[index + 1]
       if (next !== undefined && compareKeys(key, next) === 0) continue
-      const entry = this.#entries.get(key)
+      const entry = this.#find(key)
       if (entry !== undefined) entry.isDirty = false
       into.push({
         space: this.name,
@@ -103,7 +107,17 @@ class TreeStore<Value> implements OrderedStore<Value> {
 
   clear(): void {
     this.#entries.clear()
+    this.#single.clear()
     this.#dirty = []
+  }
+
+  #find(key: OrderedKey): Entry<Value> | undefined {
+    return key.length === 1 ? this.#single.get(key[0] as KeyPart) : this.#entries.get(key)
+  }
+
+  #add(key: OrderedKey, entry: Entry<Value>): void {
+    this.#entries.set(key, entry)
+    if (key.length === 1) this.#single.set(key[0] as KeyPart, entry)
   }
 
   #first(): [OrderedKey, Entry<Value>] | undefined {
