@@ -12,6 +12,13 @@ export interface OpenLog {
   readonly reopen?: () => Promise<Log>
 }
 
+export interface LogTraits {
+  /** Offsets that a commit leaves unused in each partition it wrote to, behind its records. Default 0. */
+  readonly offsetsPerCommit?: number
+  /** Runs of the property test, which opens a log each. Default 40. */
+  readonly runs?: number
+}
+
 const clicks: TopicSpec = { name: 'clicks', partitions: 3, compacted: false }
 
 const codeOf = async (work: () => unknown): Promise<string> => {
@@ -28,7 +35,14 @@ const codeOf = async (work: () => unknown): Promise<string> => {
  * What every log adapter does. `open` gives an empty log each time; `dispose`
  * is called after each test.
  */
-export function logSuite(name: string, open: () => Promise<OpenLog>, dispose?: () => Promise<void>): void {
+export function logSuite(
+  name: string,
+  open: () => Promise<OpenLog>,
+  dispose?: () => Promise<void>,
+  { offsetsPerCommit = 0, runs = 40 }: LogTraits = {},
+): void {
+  /** The offset, or end, at which so many records and so many commits lie before in the partition. */
+  const after = (records: number, commits: number): bigint => BigInt(records + commits * offsetsPerCommit)
   describe(`the log port, ${name}`, () => {
     const opened: Log[] = []
     const openLog = async (): Promise<OpenLog> => {
@@ -66,7 +80,7 @@ export function logSuite(name: string, open: () => Promise<OpenLog>, dispose?: (
         writeRecord(writer, 'clicks', 1, { key: 'k', value: 'v', timestampMs: 7 })
         await writer.commit()
         await log.createTopic(clicks)
-        expect(await log.offsets('clicks', 1)).toEqual({ start: 0n, end: 1n })
+        expect(await log.offsets('clicks', 1)).toEqual({ start: 0n, end: after(1, 1) })
       })
 
       test('partitions and compaction are fixed; retention is not', async () => {
@@ -132,8 +146,8 @@ export function logSuite(name: string, open: () => Promise<OpenLog>, dispose?: (
           ['views\x000', 0n],
         ])
         expect([...second.firstOffsets]).toEqual([
-          ['clicks\x002', 2n],
-          ['views\x000', 1n],
+          ['clicks\x002', after(2, 1)],
+          ['views\x000', after(1, 1)],
         ])
       })
 
@@ -250,9 +264,10 @@ export function logSuite(name: string, open: () => Promise<OpenLog>, dispose?: (
           partition: 2,
           count: 4,
           baseOffset: 1n,
-          nextOffset: 5n,
+          nextOffset: after(5, 3),
         })
-        expect([...batch.offsetDeltas]).toEqual([0, 1, 2, 3])
+        const offsets = [after(1, 0), after(2, 1), after(3, 1), after(4, 2)]
+        expect([...batch.offsetDeltas]).toEqual(offsets.map((offset) => Number(offset - 1n)))
         expect([...batch.timestampsMs]).toEqual([1, 2, 3, 4])
         expect(batch.appendedAtMs).toHaveLength(4)
       })
@@ -262,11 +277,12 @@ export function logSuite(name: string, open: () => Promise<OpenLog>, dispose?: (
         writeRecord(writer, 'clicks', 0, { key: 'k', value: 'v', timestampMs: 1 })
         await writer.commit()
         const read = (offset: bigint) => log.read({ topic: 'clicks', partition: 0, offset, maxBytes: 100 })
-        expect(await read(1n)).toMatchObject({ count: 0, baseOffset: 1n, nextOffset: 1n })
-        const error = await read(2n).catch((caught: unknown) => caught)
+        const end = after(1, 1)
+        expect(await read(end)).toMatchObject({ count: 0, baseOffset: end, nextOffset: end })
+        const error = await read(end + 1n).catch((caught: unknown) => caught)
         expect(error).toMatchObject({
           code: 'offset-out-of-range',
-          context: { topic: 'clicks', partition: 0, offset: 2n, start: 0n, end: 1n },
+          context: { topic: 'clicks', partition: 0, offset: end + 1n, start: 0n, end },
         })
         expect(await codeOf(() => read(-1n))).toBe('offset-out-of-range')
         expect(await codeOf(() => log.read({ topic: 'clicks', partition: 9, offset: 0n, maxBytes: 1 }))).toBe(
@@ -290,6 +306,19 @@ export function logSuite(name: string, open: () => Promise<OpenLog>, dispose?: (
         const { count } = await log.read({ ...request, maxBytes: 2_000 })
         expect(count).toBeGreaterThan(5)
         expect(count).toBeLessThanOrEqual(20)
+      })
+
+      test('a read that is full at the end of a commit does not pass over the next one', async () => {
+        const { log, writer } = await withTopic()
+        const sizes = [10, 500, 10, 10]
+        for (const [index, size] of sizes.entries()) {
+          writeRecord(writer, 'clicks', 0, { key: 'k', value: 'v'.repeat(size), timestampMs: index })
+          if (index > 0) await writer.commit()
+        }
+        // From the second record of the first commit on, which alone is more than the limit.
+        const request = { topic: 'clicks', partition: 0, offset: 1n, maxBytes: 400 }
+        expect(await log.read(request)).toMatchObject({ count: 1, nextOffset: 2n })
+        expect((await readAll(log, 'clicks', 0, 1, 400)).map(({ offset }) => offset)).toEqual([1, 2, 3])
       })
 
       test('a batch keeps its bytes while later commits are written', async () => {
@@ -330,7 +359,8 @@ export function logSuite(name: string, open: () => Promise<OpenLog>, dispose?: (
         const offsets: bigint[] = []
         for (const atMs of [-1, 10, 11, 30, 31, 40, 41])
           offsets.push(await log.offsetForTime('clicks', 0, atMs))
-        expect(offsets).toEqual([0n, 0n, 2n, 2n, 5n, 5n, 6n])
+        const [first, third, last] = [after(0, 0), after(2, 1), after(5, 2)]
+        expect(offsets).toEqual([first, first, third, third, last, last, after(6, 3)])
         expect(await log.offsetForTime('clicks', 1, 0)).toBe(0n)
       })
     })
@@ -343,13 +373,17 @@ export function logSuite(name: string, open: () => Promise<OpenLog>, dispose?: (
           await log.createTopic(clicks)
           let writer = await log.writer('test')
           const model: LoggedRecord[][] = [[], [], []]
+          const ends = [0, 0, 0]
           for (const { partition, records, reopen, from, maxBytes, maxRecords } of steps) {
             for (const record of records) {
-              const held = model[(partition + record.timestampMs) % 3]!
-              writeRecord(writer, 'clicks', (partition + record.timestampMs) % 3, record)
-              held.push({ ...record, offset: held.length, headers: [] })
+              const to = (partition + record.timestampMs) % 3
+              writeRecord(writer, 'clicks', to, record)
+              model[to]!.push({ ...record, offset: ends[to]!++, headers: [] })
             }
             await writer.commit()
+            for (const to of new Set(records.map(({ timestampMs }) => (partition + timestampMs) % 3))) {
+              ends[to]! += offsetsPerCommit
+            }
             if (reopen && one.reopen !== undefined) {
               await writer.close()
               log = await one.reopen()
@@ -357,8 +391,9 @@ export function logSuite(name: string, open: () => Promise<OpenLog>, dispose?: (
               writer = await log.writer('test')
             }
             const held = model[partition]!
-            const offset = Math.floor(from * held.length)
-            const expected = held.slice(offset)
+            const index = Math.floor(from * held.length)
+            const expected = held.slice(index)
+            const offset = expected[0]?.offset ?? ends[partition]!
             const some = await readFrom(log, {
               topic: 'clicks',
               partition,
@@ -369,12 +404,15 @@ export function logSuite(name: string, open: () => Promise<OpenLog>, dispose?: (
             expect(some).toEqual(expected.slice(0, some.length))
             expect(some.length > 0 || expected.length === 0).toBe(true)
             expect(await readAll(log, 'clicks', partition, offset, maxBytes)).toEqual(expected)
-            expect(await log.offsets('clicks', partition)).toEqual({ start: 0n, end: BigInt(held.length) })
+            expect(await log.offsets('clicks', partition)).toEqual({
+              start: 0n,
+              end: BigInt(ends[partition]!),
+            })
           }
           await log.close()
           await dispose?.()
         }),
-        { numRuns: 40 },
+        { numRuns: runs },
       )
     })
   })

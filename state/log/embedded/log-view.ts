@@ -53,23 +53,39 @@ export class LogView {
   read(request: ReadRequest): Promise<RecordBatch> {
     checkReadLimits(request)
     return withFreshIndex(async () => {
-      const journal = this.#journal()
-      const held = journal.catalog.partition(request.topic, request.partition)
-      const offset = heldOffset(held, request.offset)
-      const plan = planRead(held, offset, request, together(journal))
-      if (plan === undefined) return emptyBatch(request, held.end)
-      const { resume } = held
-      const { moves } = journal
-      const { bytes, places } = await sectionBytes(journal, plan)
-      const batch = new ColumnBatch(request, bytes, plan.capacity)
-      for (const [index, place] of places.entries()) {
-        if (!batch.isOpen) break
-        batch.addSection(place, offset, plan.segments[index]!, plan.positions[index]!, resume)
+      for (let wanted = request; ; ) {
+        const batch = await this.#readOnce(wanted)
+        // A place that compaction emptied is passed over, so that nothing read is the end and only that.
+        if (batch.count > 0 || batch.nextOffset === wanted.offset) return batch
+        const { start, end } = this.offsets(request.topic, request.partition)
+        if (batch.nextOffset >= end || batch.nextOffset < start) return batch
+        wanted = { ...request, offset: batch.nextOffset }
       }
-      // Another section may lie at the same place after a cleaning.
-      if (journal.moves === moves) held.resume = batch.resume
-      return batch.finish(plan.nextOffset)
     }, this.#refresh)
+  }
+
+  async #readOnce(request: ReadRequest): Promise<RecordBatch> {
+    const journal = this.#journal()
+    const held = journal.catalog.partition(request.topic, request.partition)
+    const offset = heldOffset(held, request.offset)
+    const plan = planRead(held, offset, request, together(journal))
+    if (plan === undefined) return emptyBatch(request, held.end)
+    const { resume } = held
+    const { moves } = journal
+    const { bytes, places } = await sectionBytes(journal, plan)
+    const batch = new ColumnBatch(request, bytes, plan.capacity)
+    let next: number | undefined = plan.nextOffset
+    for (const [index, place] of places.entries()) {
+      if (!batch.isOpen) {
+        // Sections of the plan that did not fit are the next read's.
+        next = undefined
+        break
+      }
+      batch.addSection(place, offset, plan.segments[index]!, plan.positions[index]!, resume)
+    }
+    // Another section may lie at the same place after a cleaning.
+    if (journal.moves === moves) held.resume = batch.resume
+    return batch.finish(next)
   }
 
   async #firstInRow(

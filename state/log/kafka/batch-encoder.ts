@@ -11,9 +11,16 @@ export interface ProducerIdentity {
 }
 
 /** One record batch, ready to be sent but for its producer and sequence. */
-export interface EncodedBatch {
+export class EncodedBatch {
   readonly bytes: Buffer
   readonly count: number
+  /** Where the broker put its first record; -1 until then. */
+  firstOffset = -1
+
+  constructor(bytes: Buffer, count: number) {
+    this.bytes = bytes
+    this.count = count
+  }
 }
 
 const appendedNameBytes = Buffer.from(appendedHeader)
@@ -132,7 +139,7 @@ class OpenBatch {
     writeInt64(bytes, this.#baseTimestampMs, batchAt.baseTimestamp)
     writeInt64(bytes, this.#maxTimestampMs, batchAt.maxTimestamp)
     bytes.writeInt32BE(this.count, batchAt.count)
-    return { bytes, count: this.count }
+    return new EncodedBatch(bytes, this.count)
   }
 
   #addAppended(nowMs: number): void {

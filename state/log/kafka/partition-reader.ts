@@ -23,6 +23,11 @@ export class PrefetchBudget {
 /** How long a reader waits for a commit of this process whose markers the broker has not written yet. */
 const visibleWithinMs = 2_000
 
+interface KnownFetched extends Fetched {
+  /** It comes from the broker just now. */
+  readonly isFresh: boolean
+}
+
 /** Reads one partition at explicit offsets, without a consumer group, one fetch ahead of its caller. */
 export class PartitionReader {
   readonly held: TopicPartition
@@ -38,6 +43,8 @@ export class PartitionReader {
   #place: BatchPlace | undefined
   /** Committed records of this process end here at least. */
   #reach = 0
+  /** The reach that did not become visible in time. */
+  #givenUpAt = 0
   /** Where the next record is expected that nobody has seen; absent until the first read. */
   watchedFrom: number | undefined
 
@@ -61,16 +68,14 @@ export class PartitionReader {
   }
 
   async read(request: ReadRequest): Promise<RecordBatch> {
-    const first = Number(request.offset)
-    if (first < 0) throw await this.#outOfRange(request.offset)
-    const giveUpAt = deadlineAfter(visibleWithinMs)
-    let offset = first
+    if (request.offset < 0n) throw await this.#outOfRange(request.offset)
+    let offset = Number(request.offset)
     for (;;) {
-      const fetched = await this.#fetchedAt(offset, request.offset, offset < this.#reach ? 50 : 0)
+      const fetched = (await this.#fromMemory(offset)) ?? (await this.#fetchAll(offset, request.offset))
       const batch = this.#batchOf(fetched, offset, request)
       offset = Number(batch.nextOffset)
-      const isBehind = offset < this.#reach && performance.now() < giveUpAt
-      if (batch.count > 0 || (offset >= fetched.stableEnd && !isBehind)) {
+      // What lies in memory may be old: only the broker knows whether there is nothing more.
+      if (batch.count > 0 || (offset >= fetched.stableEnd && fetched.isFresh)) {
         this.watchedFrom = Math.max(offset, fetched.stableEnd)
         this.#readOn(fetched, offset)
         return batch
@@ -79,7 +84,7 @@ export class PartitionReader {
   }
 
   async offsets(): Promise<OffsetRange> {
-    const giveUpAt = deadlineAfter(visibleWithinMs)
+    const giveUpAt = this.#visibleBy()
     for (;;) {
       const [start, end] = await this.#persistently('reading offsets', () =>
         Promise.all([
@@ -110,7 +115,7 @@ export class PartitionReader {
     if (found < 0) return end
     const { topic, partition } = { topic: this.held.topic.spec.name, partition: this.held.partition }
     for (let offset = found; offset < end; ) {
-      const fetched = await this.#fetch(offset, BigInt(offset), 0)
+      const fetched = await this.#fetchAll(offset, BigInt(offset))
       for (const visible of fetched.batches) {
         if (!(visible.maxTimestampMs >= atMs) || visible.nextOffset <= offset) continue
         const request = { topic, partition, offset: BigInt(offset), maxBytes: Number.POSITIVE_INFINITY }
@@ -140,17 +145,41 @@ export class PartitionReader {
     this.#dropAhead()
   }
 
-  /** What holds `offset`, from memory or from the broker. */
-  async #fetchedAt(offset: number, asked: bigint, maxWaitMs: number): Promise<Fetched> {
+  async #fromMemory(offset: number): Promise<KnownFetched | undefined> {
     const current = this.#current
-    if (current !== undefined && current.offset <= offset && offset < current.nextOffset) return current
-    const ahead = this.#ahead
-    if (ahead?.offset === offset) {
-      const fetched = await ahead.fetched
-      if (this.#ahead === ahead) this.#dropAhead()
-      if (fetched !== undefined && offset < fetched.nextOffset) return fetched
+    if (current !== undefined && current.offset <= offset && offset < current.nextOffset) {
+      return { ...current, isFresh: false }
     }
-    return await this.#fetch(offset, asked, maxWaitMs)
+    const ahead = this.#ahead
+    if (ahead?.offset !== offset) return undefined
+    const fetched = await ahead.fetched
+    if (this.#ahead === ahead) this.#dropAhead()
+    return fetched !== undefined && offset < fetched.nextOffset ? { ...fetched, isFresh: false } : undefined
+  }
+
+  /** From the broker, with what this process has committed: its marker may be on its way. */
+  async #fetchAll(offset: number, asked: bigint): Promise<KnownFetched> {
+    const giveUpAt = this.#visibleBy()
+    for (;;) {
+      const fetched = await this.#fetch(offset, asked, giveUpAt)
+      if (fetched !== undefined && this.#isVisible(fetched.stableEnd, giveUpAt)) {
+        return { ...fetched, isFresh: true }
+      }
+      await sleep(2)
+    }
+  }
+
+  #visibleBy(): number {
+    return deadlineAfter(this.#reach > this.#givenUpAt ? visibleWithinMs : 0)
+  }
+
+  /** Whether commits of this process are within `stableEnd`, or it takes so long that there is more to it. */
+  #isVisible(stableEnd: number, giveUpAt: number): boolean {
+    if (stableEnd >= this.#reach) return true
+    if (performance.now() < giveUpAt) return false
+    // Another writer's open transaction holds them back: not to be waited for at every read.
+    this.#givenUpAt = this.#reach
+    return true
   }
 
   #batchOf(fetched: Fetched, offset: number, request: ReadRequest): KafkaBatch {
@@ -179,7 +208,7 @@ export class PartitionReader {
     this.#dropAhead()
     if (this.#budget.usedBytes + fetchBytes > this.#budget.limitBytes) return
     // A failure is not lost: the read that wants this offset asks again and meets it.
-    const fetching = this.#once(next, 0).catch(() => undefined)
+    const fetching = this.#once(next).catch(() => undefined)
     this.#keepAhead(next, fetching, fetchBytes)
   }
 
@@ -195,26 +224,29 @@ export class PartitionReader {
     this.#aheadBytes = 0
   }
 
-  async #fetch(offset: number, asked: bigint, maxWaitMs: number): Promise<Fetched> {
+  /** Undefined when the offset lies behind a marker that is still to be written. */
+  async #fetch(offset: number, asked: bigint, giveUpAt: number): Promise<Fetched | undefined> {
     try {
-      return await this.#persistently('reading', () => this.#once(offset, maxWaitMs))
+      return await this.#persistently('reading', () => this.#once(offset))
     } catch (error) {
       if (error instanceof UnreadableBatch) {
-        const { name: topic, held } = this
-        const context = { topic, partition: held.partition, offset: error.offset, detail: error.message }
+        const { topic, partition } = this.held
+        const context = { topic: topic.spec.name, partition, offset: error.offset, detail: error.message }
         throw new EngineError('kafka-batch-unreadable', context, { cause: error })
       }
       const { cause } = error as Error
       const isOutOfRange = cause instanceof KafkaFailure && cause.code === kafkaCodes.offsetOutOfRange
-      throw isOutOfRange ? await this.#outOfRange(asked) : error
+      if (!isOutOfRange) throw error
+      if (offset <= this.#reach && performance.now() < giveUpAt) return undefined
+      throw await this.#outOfRange(asked)
     }
   }
 
-  async #once(offset: number, maxWaitMs: number): Promise<Fetched> {
+  async #once(offset: number): Promise<Fetched> {
     const { name, held } = this
     const { partition } = held
     const node = await this.#connections.leader(name, partition)
-    const limits = { maxBytes: this.#options.fetchBytes, maxWaitMs }
+    const limits = { maxBytes: this.#options.fetchBytes, maxWaitMs: 0 }
     const [fetched] = await fetchPartitions(this.#connections, node, [{ name, partition, offset }], limits)
     // Left out under a quota: the connection waits as long as the broker said, then asks again.
     if (fetched === undefined)

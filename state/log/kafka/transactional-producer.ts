@@ -36,16 +36,11 @@ export interface PartitionBatches {
   readonly batches: readonly EncodedBatch[]
 }
 
-/** Offset of the first record, and the one after the last, of each partition, in the order given. */
-export interface Written {
-  readonly first: number
-  readonly next: number
-}
-
 const fencing: ReadonlySet<number> = new Set([kafkaCodes.invalidProducerEpoch, kafkaCodes.producerFenced])
 /** The broker and this producer disagree about what was written: a new epoch, and the same again. */
 const resetting: ReadonlySet<number> = new Set([
   kafkaCodes.outOfOrderSequence,
+  kafkaCodes.duplicateSequence,
   kafkaCodes.unknownProducerId,
   kafkaCodes.invalidProducerIdMapping,
   kafkaCodes.invalidTransactionState,
@@ -100,18 +95,19 @@ export class TransactionalProducer {
     await this.#rollBack(performance.now()).catch(() => {})
   }
 
+  /** Resolves when all is committed, the batches knowing their offsets. */
   async commit(
     partitions: readonly PartitionBatches[],
     consumed: readonly ConsumedPosition[],
-  ): Promise<readonly Written[]> {
+  ): Promise<void> {
     this.checkUsable()
     const deadline = this.#deadline()
     for (let attempt = 1; ; attempt++) {
       try {
         if (this.#state === 'open') await this.#rollBack(deadline)
-        const written = await this.#write(partitions, consumed, deadline)
+        await this.#write(partitions, consumed, deadline)
         await this.#end(deadline)
-        return written
+        return
       } catch (error) {
         this.#noteFencing(error)
         this.checkUsable()
@@ -126,16 +122,14 @@ export class TransactionalProducer {
     partitions: readonly PartitionBatches[],
     consumed: readonly ConsumedPosition[],
     deadline: number,
-  ): Promise<Written[]> {
+  ): Promise<void> {
     this.#state = 'open'
     const opening = [this.#addPartitions(partitions, deadline)]
     if (consumed.length > 0) opening.push(this.#addGroup(deadline))
     await allSettled(opening)
-    const written: Written[] = []
-    const writing = [this.#produceAll(partitions, written, deadline)]
+    const writing = [this.#produceAll(partitions, deadline)]
     if (consumed.length > 0) writing.push(this.#commitOffsets(consumed, deadline))
     await allSettled(writing)
-    return written
   }
 
   async #end(deadline: number): Promise<void> {
@@ -253,11 +247,7 @@ export class TransactionalProducer {
   }
 
   /** The first batch of every partition, then the second of those that have one, and so on. */
-  async #produceAll(
-    partitions: readonly PartitionBatches[],
-    written: Written[],
-    deadline: number,
-  ): Promise<void> {
+  async #produceAll(partitions: readonly PartitionBatches[], deadline: number): Promise<void> {
     const rounds = partitions.reduce((most, { batches }) => Math.max(most, batches.length), 0)
     for (let round = 0; round < rounds; round++) {
       const waiting = new Map<number, EncodedBatch>()
@@ -269,16 +259,12 @@ export class TransactionalProducer {
         this.#sequences.set(key, (sequence + batch.count) % sequences)
         waiting.set(index, batch)
       }
-      await this.#persistently('writing', deadline, () => this.#produce(partitions, waiting, written))
+      await this.#persistently('writing', deadline, () => this.#produce(partitions, waiting))
     }
   }
 
   /** Sends the batches that wait, to their leaders; those that are written wait no longer. */
-  async #produce(
-    partitions: readonly PartitionBatches[],
-    waiting: Map<number, EncodedBatch>,
-    written: Written[],
-  ): Promise<void> {
+  async #produce(partitions: readonly PartitionBatches[], waiting: Map<number, EncodedBatch>): Promise<void> {
     const byNode = new Map<number, number[]>()
     for (const index of waiting.keys()) {
       const { name, partition } = partitions[index]!
@@ -310,12 +296,11 @@ export class TransactionalProducer {
             (each) => partitions[each]!.name === name && partitions[each]!.partition === partition,
           )
           if (index === undefined) return
-          if (code !== 0 && code !== kafkaCodes.duplicateSequence) {
+          if (code !== 0) {
             failures.push(new KafkaFailure(code, `${name}[${partition}]`))
             return
           }
-          const next = first + waiting.get(index)!.count
-          written[index] = { first: written[index]?.first ?? first, next }
+          waiting.get(index)!.firstOffset = first
           waiting.delete(index)
         })
       })

@@ -90,12 +90,17 @@ class MemoryLog implements Log {
     if (plan === undefined) return emptyBatch(request, held.end)
     const segment = plan.segments[0]!
     const batch = new ColumnBatch(request, this.#chunks[segment]!, plan.capacity)
+    let next: number | undefined = plan.nextOffset
     for (const position of plan.positions) {
-      if (!batch.isOpen) break
+      if (!batch.isOpen) {
+        // Sections of the plan that did not fit are the next read's.
+        next = undefined
+        break
+      }
       batch.addSection(position, offset, segment, position, held.resume)
     }
     held.resume = batch.resume
-    return batch.finish(plan.nextOffset)
+    return batch.finish(next)
   }
 
   async appended(signal: AbortSignal): Promise<void> {

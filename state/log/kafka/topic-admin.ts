@@ -1,0 +1,218 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import kafkajs, { type Admin } from 'kafkajs'
+import { EngineError } from '../../contracts/engine-error.ts'
+import type { TopicSpec } from '../log.ts'
+import type { KafkaApi, KafkaConnections, TopicLayout } from './kafka-cluster.ts'
+import { checkCode, deadlineAfter, KafkaFailure, persistently } from './kafka-failure.ts'
+import type { CheckedKafkaOptions } from './kafka-options.ts'
+import { WireWriter } from './wire.ts'
+
+const changeConfigsApi: KafkaApi = { key: 44, name: 'IncrementalAlterConfigs', version: 0, throttleAt: 0 }
+const topicResource = 2
+const setOperation = 0
+
+/** A batch is its records and this much beside them, at most. */
+const batchRoomBytes = 48_588
+/** What Kafka takes when nobody says otherwise. */
+const defaultBatchBytes = 1_048_588
+const anyTime = `${2n ** 63n - 1n}`
+
+export const maxBatchBytesOf = ({ maxRecordBytes }: CheckedKafkaOptions): number =>
+  maxRecordBytes + batchRoomBytes
+
+type Config = ReadonlyMap<string, string>
+
+/** Creates, describes and deletes the topics of a log, under the names without its prefix. */
+export class TopicAdmin {
+  readonly #options: CheckedKafkaOptions
+  readonly #connections: KafkaConnections
+  readonly #admin: Admin
+
+  constructor(options: CheckedKafkaOptions, connections: KafkaConnections, admin: Admin) {
+    this.#options = options
+    this.#connections = connections
+    this.#admin = admin
+  }
+
+  async close(): Promise<void> {
+    await this.#admin.disconnect()
+  }
+
+  /** Absent when there is no such topic. */
+  async find(name: string): Promise<TopicSpec | undefined> {
+    const layout = await this.#layout(name)
+    return layout === undefined ? undefined : (await this.#specs([layout]))[0]
+  }
+
+  /** Of every topic that carries the prefix, by name; the cluster's own are left out. */
+  async all(): Promise<TopicSpec[]> {
+    return await this.#specs(await this.#layouts())
+  }
+
+  async names(): Promise<string[]> {
+    return (await this.#layouts()).map(({ name }) => this.#ownName(name))
+  }
+
+  /** Creates it; false when it is there already. */
+  async create(spec: TopicSpec): Promise<boolean> {
+    const { topicPrefix, replicationFactor } = this.#options
+    const topic = topicPrefix + spec.name
+    const configEntries = [...this.#configOf(spec)].map(([name, value]) => ({ name, value }))
+    const wanted = { topic, numPartitions: spec.partitions, replicationFactor, configEntries }
+    const isNew = await this.#persistently(`creating topic "${topic}"`, () =>
+      this.#admin.createTopics({ topics: [wanted], waitForLeaders: true }),
+    )
+    await this.#until(
+      spec.name,
+      (layout) => layout?.leaders.length === spec.partitions && !layout.leaders.includes(-1),
+    )
+    return isNew
+  }
+
+  async remove(name: string): Promise<void> {
+    const topic = this.#options.topicPrefix + name
+    await this.#persistently(`deleting topic "${topic}"`, () => this.#admin.deleteTopics({ topics: [topic] }))
+    await this.#until(name, (layout) => layout === undefined)
+  }
+
+  /** Sets how long the topic keeps its records; all else of its settings stays. */
+  async setRetention(spec: TopicSpec): Promise<void> {
+    const topic = this.#options.topicPrefix + spec.name
+    const wanted = this.#configOf(spec)
+    await this.#persistently(`changing topic "${topic}"`, async () => {
+      const request = new WireWriter().int32(1).int8(topicResource).string(topic)
+      request.array(['retention.ms', 'retention.bytes', 'cleanup.policy'], (name) => {
+        request.string(name).int8(setOperation).string(wanted.get(name)!)
+      })
+      const answer = await this.#connections.call('any', changeConfigsApi, request.int8(0))
+      answer.int32()
+      answer.array(() => {
+        checkCode(answer.int16(), answer.string())
+        answer.int8()
+        answer.string()
+      })
+    })
+    await this.#persistently(`changing topic "${topic}"`, async () => {
+      const config = (await this.#configs([topic]))[0]
+      if (config?.get('retention.ms') !== wanted.get('retention.ms'))
+        throw new KafkaFailure(7, 'not yet changed')
+    })
+  }
+
+  /**
+   * That an existing topic keeps event times, takes the longest record and
+   * drops nothing that its declaration keeps.
+   *
+   * @throws EngineError `topic-mismatch`
+   */
+  async checkSettings(name: string): Promise<void> {
+    const [config] = await this.#configs([this.#options.topicPrefix + name])
+    if (config === undefined) return
+    const timestampType = config.get('message.timestamp.type')
+    if (timestampType !== undefined && timestampType !== 'CreateTime') {
+      throw mismatch(
+        name,
+        'message.timestamp.type',
+        timestampType,
+        'CreateTime, as record times are event times',
+      )
+    }
+    const found = Number(config.get('max.message.bytes') ?? defaultBatchBytes)
+    const wanted = maxBatchBytesOf(this.#options)
+    if (found < wanted) {
+      throw mismatch(name, 'max.message.bytes', `${found}`, `${wanted} or more, or a lower maxRecordBytes`)
+    }
+  }
+
+  #configOf({ retentionMs, retentionBytes, compacted }: TopicSpec): Config {
+    const isBounded = retentionMs !== undefined || retentionBytes !== undefined
+    const policy = compacted === true ? (isBounded ? 'compact,delete' : 'compact') : 'delete'
+    const config = new Map([
+      ['cleanup.policy', policy],
+      ['retention.ms', `${retentionMs ?? -1}`],
+      ['retention.bytes', `${retentionBytes ?? -1}`],
+      ['message.timestamp.type', 'CreateTime'],
+      // Event times may lie in any past, and a wrong one is the dead-letter topic's business, not the broker's.
+      ['message.timestamp.before.max.ms', anyTime],
+      ['message.timestamp.after.max.ms', anyTime],
+    ])
+    const maxBatchBytes = maxBatchBytesOf(this.#options)
+    if (maxBatchBytes > defaultBatchBytes) config.set('max.message.bytes', `${maxBatchBytes}`)
+    return config
+  }
+
+  async #specs(layouts: readonly TopicLayout[]): Promise<TopicSpec[]> {
+    const configs = await this.#configs(layouts.map(({ name }) => name))
+    return layouts.map(({ name, leaders }, index) => {
+      const config = configs[index]!
+      const policy = config.get('cleanup.policy') ?? 'delete'
+      const bound = (key: string): number | undefined => {
+        const value = Number(config.get(key) ?? -1)
+        return policy.includes('delete') && value >= 0 ? value : undefined
+      }
+      const retentionMs = bound('retention.ms')
+      const retentionBytes = bound('retention.bytes')
+      return {
+        name: this.#ownName(name),
+        partitions: leaders.length,
+        ...(retentionMs === undefined ? {} : { retentionMs }),
+        ...(retentionBytes === undefined ? {} : { retentionBytes }),
+        compacted: policy.includes('compact'),
+      }
+    })
+  }
+
+  /** In the order of the names. */
+  async #configs(names: readonly string[]): Promise<Config[]> {
+    if (names.length === 0) return []
+    const resources = names.map((name) => ({ type: kafkajs.ConfigResourceTypes.TOPIC, name }))
+    const answer = await this.#persistently('reading the settings of topics', () =>
+      this.#admin.describeConfigs({ resources, includeSynonyms: false }),
+    )
+    return names.map((name) => {
+      const found = answer.resources.find(({ resourceName }) => resourceName === name)
+      return new Map(found?.configEntries.map(({ configName, configValue }) => [configName, configValue]))
+    })
+  }
+
+  async #layout(name: string): Promise<TopicLayout | undefined> {
+    const wanted = this.#options.topicPrefix + name
+    const layouts = await this.#persistently(`looking for topic "${wanted}"`, () =>
+      this.#connections.layouts([wanted]),
+    )
+    return layouts[0]
+  }
+
+  async #layouts(): Promise<TopicLayout[]> {
+    const { topicPrefix } = this.#options
+    const layouts = await this.#persistently('listing topics', () => this.#connections.layouts())
+    return layouts
+      .filter(({ name, isInternal }) => !isInternal && !name.startsWith('__') && name.startsWith(topicPrefix))
+      .sort((left, right) => (left.name < right.name ? -1 : 1))
+  }
+
+  /** The controller has decided; the brokers hear of it a little later. */
+  async #until(name: string, holds: (layout: TopicLayout | undefined) => boolean): Promise<void> {
+    const deadline = deadlineAfter(this.#options.patienceMs)
+    for (;;) {
+      if (holds(await this.#layout(name))) break
+      if (performance.now() > deadline) {
+        const detail = `the brokers still have another view of topic "${name}"`
+        throw new EngineError('kafka-unavailable', { operation: 'waiting for a topic', detail })
+      }
+      await sleep(10)
+    }
+    this.#connections.forget()
+  }
+
+  #ownName(name: string): string {
+    return name.slice(this.#options.topicPrefix.length)
+  }
+
+  async #persistently<Result>(operation: string, work: () => Promise<Result>): Promise<Result> {
+    return await persistently(operation, deadlineAfter(this.#options.patienceMs), work)
+  }
+}
+
+const mismatch = (topic: string, what: string, found: string, expected: string): EngineError =>
+  new EngineError('topic-mismatch', { topic, what, found, expected })
