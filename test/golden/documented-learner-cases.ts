@@ -36,6 +36,9 @@ const reasons: Readonly<Record<string, string>> = {
   'sklearn SGDClassifier': 'the document gives neither its rate nor its loss',
   'Vowpal Wabbit logistic regression':
     'the same program, run for the case "vw --sgd -l 0.005 --power_t 0", gives 0.6664; that case is met',
+  'Adaptive Random Forest': 'random by nature: another generator draws other features and other weights',
+  AdaptiveRandomForestClassifier:
+    'random by nature: another generator draws other features and other weights',
   'TargetStandardScaler|LR': 'the document does not give its rates',
 }
 
