@@ -191,9 +191,7 @@ function handlersOf<Left extends StreamRecord, Right extends StreamRecord, Out>(
         context.drop({ operator: name, reason: 'late-for-join', record, latenessMs })
         return
       }
-      const waiting = [...(early.get(at) ?? []), plainRecord(record)]
-      waiting.sort((left, right) => left.timestampMs - right.timestampMs)
-      early.put(at, waiting)
+      early.put(at, [...(early.get(at) ?? []), plainRecord(record)])
       due.put([dueMs, answerSide, ...at], true)
     },
     streamTime: release,

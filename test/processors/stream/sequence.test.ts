@@ -76,13 +76,16 @@ describe('sequence', () => {
       const cases = fc
         .record({
           until: fc.constant(until),
-          withinMs: fc.integer({ min: 1, max: 30 }),
-          graceMs: fc.nat(10),
+          withinMs: fc.integer({ min: 1, max: 10 }),
+          graceMs: fc.nat(5),
           letters: fc.array(fc.constantFrom('A', 'B'), { minLength: 1, maxLength: 3 }),
           without: fc.constantFrom('C', 'D'),
         })
         .chain((options) =>
-          fc.tuple(fc.constant(options), arrivals({ value: letters, disorderMs: options.graceMs })),
+          fc.tuple(
+            fc.constant(options),
+            arrivals({ value: letters, spanMs: 40, disorderMs: options.graceMs }),
+          ),
         )
       await fc.assert(
         fc.asyncProperty(cases, async ([options, piped]) => {
