@@ -136,6 +136,9 @@ export class TopicAdmin {
       ['message.timestamp.before.max.ms', anyTime],
       ['message.timestamp.after.max.ms', anyTime],
     ])
+    // A segment would be closed when a commit's marker, which has the broker's time, is that much later than
+    // the first event time in it. Where all is kept, size alone may decide.
+    if (policy === 'delete' && retentionMs === undefined) config.set('segment.ms', anyTime)
     const maxBatchBytes = maxBatchBytesOf(this.#options)
     if (maxBatchBytes > defaultBatchBytes) config.set('max.message.bytes', `${maxBatchBytes}`)
     return config
