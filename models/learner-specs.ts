@@ -1,4 +1,9 @@
 import type { LearnerSpec } from './model.ts'
+import {
+  type FactorizationOptions,
+  factorizationLogistic as factorizationLogisticLearner,
+  factorizationRegression as factorizationRegressionLearner,
+} from './online/factorization-machine.ts'
 import type { HashedColumn, HashedColumnsOptions } from './online/hashed-columns.ts'
 import {
   type HashedRegressionOptions,
@@ -51,6 +56,45 @@ export function hashedRegression<const Name extends string>(
         ...(huber === undefined ? {} : { huber }),
         ...(scaleLabel === undefined ? {} : { scaleLabel }),
       }),
+  }
+}
+
+/** What a factorisation machine may say beside its columns; the optimizer is that of the weights. */
+export interface FactorizationModelOptions<Name extends string>
+  extends HashedModelOptions<Name>,
+    Pick<FactorizationOptions, 'factors' | 'start' | 'factorOptimizer'> {}
+
+/** Factorisation machine over numeric and hashed columns: P(label = 1), from inputs and all their pairs. */
+export function factorizationLogistic<const Name extends string>(
+  options: FactorizationModelOptions<Name> = {},
+): LearnerSpec<Name> {
+  return {
+    task: 'classification',
+    build: (columns) =>
+      factorizationLogisticLearner({ ...columnOptions(columns, options), ...factorOptions(options) }),
+  }
+}
+
+/** The same for values, in the label's unit. */
+export function factorizationRegression<const Name extends string>(
+  options: FactorizationModelOptions<Name> = {},
+): LearnerSpec<Name> {
+  return {
+    task: 'regression',
+    build: (columns) =>
+      factorizationRegressionLearner({ ...columnOptions(columns, options), ...factorOptions(options) }),
+  }
+}
+
+function factorOptions({
+  factors,
+  start,
+  factorOptimizer,
+}: Pick<FactorizationOptions, 'factors' | 'start' | 'factorOptimizer'>): Partial<FactorizationOptions> {
+  return {
+    ...(factors === undefined ? {} : { factors }),
+    ...(start === undefined ? {} : { start }),
+    ...(factorOptimizer === undefined ? {} : { factorOptimizer }),
   }
 }
 

@@ -1,8 +1,22 @@
 /** The public API of `headwater`. */
 
 export type { Declaration, Source, SourceRow } from '../models/declaration.ts'
-export { hashedLogistic, hashedRegression } from '../models/learner-specs.ts'
+export {
+  adaptiveForest,
+  hoeffdingTree,
+  linearRegression,
+  logisticRegression,
+  naiveBayes,
+  passiveAggressiveRegression,
+} from '../models/dense-specs.ts'
+export {
+  factorizationLogistic,
+  factorizationRegression,
+  hashedLogistic,
+  hashedRegression,
+} from '../models/learner-specs.ts'
 export { byKey, computed, globalMean, model, request } from '../models/model.ts'
+export { enrich } from '../processors/feature/enrich.ts'
 export { each } from '../processors/feature/entity-key.ts'
 export { derived, forever, latest } from '../processors/feature/feature.ts'
 export { featureView } from '../processors/feature/feature-view.ts'

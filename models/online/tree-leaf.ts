@@ -223,6 +223,8 @@ export function readLeaf(cursor: ByteCursor, depth: number, classCount: number):
   const list = (): number[] => Array.from({ length: cursor.count() }, () => cursor.varint())
   const seen = list()
   const observed = list()
+  const wrong = [...seen, ...observed].find((label) => !(label >= 0 && label < classCount))
+  if (wrong !== undefined) throw new RangeError(`it has class ${wrong} of ${classCount}`)
   const leaf = newLeaf(depth, classCount, Int32Array.from(list()))
   leaf.seen.push(...seen)
   leaf.observed.push(...observed)

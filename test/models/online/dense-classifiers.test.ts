@@ -114,12 +114,21 @@ describe('hoeffdingTree', () => {
     expect(right).toBeGreaterThan(900)
   })
 
-  test('a snapshot with a leaf or a branch that is out of place is refused', () => {
+  test('a snapshot that is cut short is refused', () => {
     const state = learner.init()
     for (const { features, label } of examples) learner.learn(state, features, label)
     const snapshot = state.snapshot()
     for (let size = 0; size < snapshot.length; size += 7) {
       expect(() => learner.init().load(snapshot.slice(0, size))).toThrow(/cannot be used/)
     }
+  })
+
+  test('a snapshot with a class that does not exist is refused', () => {
+    const wide = hoeffdingTree({ featureCount: 2, classCount: 5 })
+    const narrow = hoeffdingTree({ featureCount: 2, classCount: 2 })
+    const state = wide.init()
+    wide.learn(state, Float64Array.of(1, 2), 4)
+    const pages = state.save()
+    expect(() => narrow.init().restore(pages)).toThrow(/class 4 of 2/)
   })
 })
