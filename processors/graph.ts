@@ -6,6 +6,7 @@ import { orderedStore } from '../state/store/ordered-store.ts'
 import type { OrderedStore, StateStore } from '../state/store/state-store.ts'
 import type { PackedKey, TileStore } from '../state/store/tile-store.ts'
 import { DropCounter } from './drop-counter.ts'
+import type { ViewState } from './feature/view-state.ts'
 import type { Drop, OperatorContext, StreamRecord } from './operator.ts'
 import type { TaskGraph } from './task.ts'
 import { type RefusedRecord, TaskRecord } from './task-input.ts'
@@ -17,6 +18,8 @@ export type Want = (store: TileStore, key: PackedKey) => void
 export interface GraphContext extends OperatorContext {
   /** The records of a topic that this task reads. */
   source(topic: string): Observable<TaskRecord>
+  /** A view's state, to read features from. */
+  view(name: string): ViewState
   /** Subscribes to the end of a stream. An error in it ends the task, with the record that met it. */
   drive(stream: Observable<unknown>): void
 }
@@ -43,14 +46,20 @@ export class Graph implements TaskGraph {
   readonly #sources = new Map<string, Subject<TaskRecord>>()
   readonly #named = new Map<string, OrderedStore<unknown>>()
   readonly #parts: readonly GraphPart[]
+  readonly #views: ReadonlyMap<string, ViewState>
   readonly #timeCallbacks: ((streamTimeMs: TimestampMs) => void)[] = []
   readonly #stores: StateStore[]
   readonly #tileStores: TileStore[]
   #streamTimeMs: TimestampMs = Number.NEGATIVE_INFINITY
   #failure: unknown
 
-  constructor(parts: readonly GraphPart[], deadLetter: DeadLetter) {
+  constructor(
+    parts: readonly GraphPart[],
+    deadLetter: DeadLetter,
+    views: ReadonlyMap<string, ViewState> = new Map(),
+  ) {
     this.#parts = parts
+    this.#views = views
     const context = this.#context(deadLetter)
     for (const part of parts) part.connect(context)
     this.#stores = [...parts.flatMap(({ stores }) => stores), ...this.#named.values()]
@@ -127,6 +136,11 @@ export class Graph implements TaskGraph {
       deadLetter,
       onStreamTime(callback) {
         graph.#timeCallbacks.push(callback)
+      },
+      view(name) {
+        const found = graph.#views.get(name)
+        if (found === undefined) throw new RangeError(`view "${name}" is not in the topology`)
+        return found
       },
       drive(stream) {
         stream.subscribe({

@@ -134,9 +134,13 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
   const streams = declaration.streams.map((stream) =>
     stream.part(emitter(events.get(stream.sink.name) as BoundContract<object>)),
   )
-  // Models come before views: a prediction reads what was there before its own trigger is folded.
-  const parts = [...models.values(), ...[...views.values()].map(viewPart), ...streams]
-  const graph = new Graph(parts, (record, reason) => emitDeadLetter(refusedRecord(record, reason, inputs)))
+  // Views come last: whoever reads features for an event reads what was there before it was folded.
+  const parts = [...models.values(), ...streams, ...[...views.values()].map(viewPart)]
+  const graph = new Graph(
+    parts,
+    (record, reason) => emitDeadLetter(refusedRecord(record, reason, inputs)),
+    views,
+  )
   const task = new Task({
     id: taskName,
     layout: layoutOf(inputs, graph, models),
@@ -202,7 +206,7 @@ function taskInputs(
   const read = new Set<Contract>([
     ...declaration.views.flatMap(({ sources }) => sources),
     ...declaration.models.flatMap(({ trigger, label }) => [trigger, label.from]),
-    ...declaration.streams.flatMap(({ sources }) => sources),
+    ...declaration.streams.flatMap(({ lineage }) => lineage.sources),
   ])
   for (const [rank, contract] of declaration.events.entries()) {
     if (!read.has(contract)) continue

@@ -28,8 +28,14 @@ export function topology(name: string, options: TopologyOptions): Declaration {
     throw new RangeError(`a topology's name is lower-case words joined by "-", got "${name}"`)
   }
   const models = options.models ?? []
-  const views = [...new Set([...(options.features ?? []), ...models.flatMap((model) => model.views)])]
   const streams = options.streams ?? []
+  const views = [
+    ...new Set([
+      ...(options.features ?? []),
+      ...models.flatMap((model) => model.views),
+      ...streams.flatMap(({ lineage }) => lineage.views),
+    ]),
+  ]
   const partitions = options.partitions ?? 4
   if (!Number.isInteger(partitions) || partitions < 1) {
     throw new RangeError(`partitions must be a whole number from 1, got ${partitions}`)
@@ -49,7 +55,10 @@ export function topology(name: string, options: TopologyOptions): Declaration {
       [model.trigger, model.label.from].map((needs) => ({ by: `model "${model.name}"`, needs })),
     ),
     ...streams.flatMap((stream) =>
-      [...stream.sources, stream.sink].map((needs) => ({ by: `the stream to "${stream.sink.name}"`, needs })),
+      [...stream.lineage.sources, stream.sink].map((needs) => ({
+        by: `the stream to "${stream.sink.name}"`,
+        needs,
+      })),
     ),
   ]) {
     if (!options.events.includes(needs)) {

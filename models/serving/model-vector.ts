@@ -1,6 +1,6 @@
-import { type EntityKeys, entityKeys } from '../../processors/feature/entity-key.ts'
 import { type InputReader, inputReader } from '../../processors/feature/input-reader.ts'
 import type { ViewState } from '../../processors/feature/view-state.ts'
+import { ViewVector } from '../../processors/feature/view-vector.ts'
 import type { Want } from '../../processors/graph.ts'
 import type { TimestampMs } from '../../state/contracts/units.ts'
 import type { Model } from '../model.ts'
@@ -8,8 +8,7 @@ import type { Model } from '../model.ts'
 interface ViewColumns {
   readonly kind: 'view'
   readonly at: number
-  readonly state: ViewState
-  readonly keys: EntityKeys
+  readonly view: ViewVector
 }
 
 interface RequestColumns {
@@ -63,12 +62,7 @@ export class ModelVector {
           `model "${model.name}" reads view "${source.name}", which the topology does not declare`,
         )
       at += source.features.size
-      return {
-        kind: 'view',
-        at: start,
-        state,
-        keys: entityKeys(source.entity, source.keys[model.trigger.name]),
-      }
+      return { kind: 'view', at: start, view: new ViewVector(source, state, model.trigger.name) }
     })
     this.width = at
   }
@@ -84,17 +78,15 @@ export class ModelVector {
           const result = value(...of.map((column) => into[column]!))
           into[columns.at + index] = Number.isFinite(result) ? result : Number.NaN
         }
-      } else if (columns.keys.many) {
-        columns.state.read(columns.keys.keysOf(trigger), queryMs, into, columns.at)
       } else {
-        columns.state.readOne(columns.keys.keyOf(trigger), queryMs, into, columns.at)
+        columns.view.read(trigger, queryMs, into, columns.at)
       }
     }
   }
 
   want(trigger: object, want: Want): void {
     for (const columns of this.#columns) {
-      if (columns.kind === 'view') columns.state.wantForRead(columns.keys.keysOf(trigger), want)
+      if (columns.kind === 'view') columns.view.want(trigger, want)
     }
   }
 }

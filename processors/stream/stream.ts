@@ -1,9 +1,11 @@
 import { type Observable, share, tap } from 'rxjs'
 import type { Contract } from '../../state/contracts/contract.ts'
 import type { TimestampMs } from '../../state/contracts/units.ts'
-import type { GraphContext, GraphPart } from '../graph.ts'
+import type { FeatureView } from '../feature/feature-view.ts'
+import type { GraphContext, GraphPart, Want } from '../graph.ts'
 import type { Join, Operator, StreamRecord } from '../operator.ts'
 import type { Emit } from '../outputs.ts'
+import type { TaskRecord } from '../task-input.ts'
 import type { Branch } from './branch.ts'
 import { merge as mergeOf } from './merge.ts'
 
@@ -34,20 +36,42 @@ class ConnectedGraph {
   }
 }
 
+/** Says which keys a record will need of stores that are not resident as a whole. */
+export type WantOf = (record: TaskRecord, want: Want) => void
+
+/** What a stream is made of, all the way up. */
+export interface Lineage {
+  /** Events, each once. */
+  readonly sources: readonly Contract[]
+  /** Names of the operators: unique in a topology, since their state has their name. */
+  readonly operators: readonly string[]
+  /** Views that it reads. */
+  readonly views: readonly FeatureView[]
+  /** Made once a task. */
+  readonly wants: readonly ((context: GraphContext) => WantOf)[]
+}
+
+function combined(...lineages: readonly Lineage[]): Lineage {
+  return {
+    sources: [...new Set(lineages.flatMap(({ sources }) => sources))],
+    operators: [...new Set(lineages.flatMap(({ operators }) => operators))],
+    views: [...new Set(lineages.flatMap(({ views }) => views))],
+    wants: [...new Set(lineages.flatMap(({ wants }) => wants))],
+  }
+}
+
+const operatorOf = (name: string): Lineage => ({ sources: [], operators: [name], views: [], wants: [] })
+
 /**
  * A stream of records, declared and not yet running. Each step gives a new
  * stream; nothing happens until one ends in `to` and a topology lists it.
  */
 export class Stream<Out extends StreamRecord> {
-  /** The events that it is made of, each once. */
-  readonly sources: readonly Contract[]
-  /** Names of its operators so far: unique in a topology, since their state has their name. */
-  readonly operators: readonly string[]
+  readonly lineage: Lineage
   readonly #connect: Connect<Out>
 
-  constructor(sources: readonly Contract[], operators: readonly string[], connect: Connect<Out>) {
-    this.sources = [...new Set(sources)]
-    this.operators = operators
+  constructor(lineage: Lineage, connect: Connect<Out>) {
+    this.lineage = lineage
     this.#connect = connect
   }
 
@@ -69,7 +93,7 @@ export class Stream<Out extends StreamRecord> {
     let stream = this as unknown as Stream<StreamRecord>
     for (const operator of operators) {
       const before = stream
-      stream = new Stream(before.sources, [...before.operators, operator.name], (graph) =>
+      stream = new Stream(combined(before.lineage, operatorOf(operator.name)), (graph) =>
         graph
           .observable(before.#connect)
           .pipe(
@@ -85,16 +109,14 @@ export class Stream<Out extends StreamRecord> {
     right: Stream<Right>,
     join: Join<Out, Right, Joined>,
   ): Stream<Joined> {
-    const operators = [...this.operators, ...right.operators, join.name]
-    return new Stream([...this.sources, ...right.sources], operators, (graph) =>
+    return new Stream(combined(this.lineage, right.lineage, operatorOf(join.name)), (graph) =>
       join.connect(graph.context)(graph.observable(this.#connect), graph.observable(right.#connect)),
     )
   }
 
   /** All records of both, in the order in which the task takes them. */
   merge(other: Stream<Out>): Stream<Out> {
-    const operators = [...this.operators, ...other.operators]
-    return new Stream([...this.sources, ...other.sources], operators, (graph) =>
+    return new Stream(combined(this.lineage, other.lineage), (graph) =>
       mergeOf<Out>('merge').connect()(graph.observable(this.#connect), graph.observable(other.#connect)),
     )
   }
@@ -110,11 +132,7 @@ export class Stream<Out extends StreamRecord> {
     return Object.fromEntries(
       branch.branches.map((name) => [
         name,
-        new Stream<Out>(
-          this.sources,
-          [...this.operators, `${branch.name}.${name}`],
-          (graph) => of(graph)[name],
-        ),
+        new Stream<Out>(combined(this.lineage, operatorOf(branch.name)), (graph) => of(graph)[name]),
       ]),
     ) as { readonly [Each in Name]: Stream<Out> }
   }
@@ -128,23 +146,29 @@ export class Stream<Out extends StreamRecord> {
   to<Value extends object>(contract: Contract<Value>, event: (record: Out) => Value | null): DeclaredStream {
     return {
       kind: 'stream',
-      sources: this.sources,
+      lineage: this.lineage,
       sink: contract as unknown as Contract,
-      operators: this.operators,
-      part: (emit) => ({
-        stores: [],
-        connect: (context) => {
-          const graph = graphOf(context)
-          context.drive(
-            graph.observable(this.#connect).pipe(
-              tap((record) => {
-                const value = event(record)
-                if (value !== null) emit(value, timeOf(contract, value))
-              }),
-            ),
-          )
-        },
-      }),
+      part: (emit) => {
+        let wants: readonly WantOf[] = []
+        return {
+          stores: [],
+          want: (record, want) => {
+            for (const each of wants) each(record, want)
+          },
+          connect: (context) => {
+            wants = this.lineage.wants.map((wantOf) => wantOf(context))
+            const graph = graphOf(context)
+            context.drive(
+              graph.observable(this.#connect).pipe(
+                tap((record) => {
+                  const value = event(record)
+                  if (value !== null) emit(value, timeOf(contract, value))
+                }),
+              ),
+            )
+          },
+        }
+      },
     }
   }
 }
@@ -152,9 +176,8 @@ export class Stream<Out extends StreamRecord> {
 /** A stream that ends in a topic: what a topology lists under `streams`. */
 export interface DeclaredStream {
   readonly kind: 'stream'
-  readonly sources: readonly Contract[]
+  readonly lineage: Lineage
   readonly sink: Contract
-  readonly operators: readonly string[]
   /** Its part of a task's graph. */
   part(emit: Emit): GraphPart
 }
@@ -162,8 +185,7 @@ export interface DeclaredStream {
 /** All events of a contract, with the contract's key. */
 export function stream<Value>(contract: Contract<Value>): Stream<EventRecord<Value>> {
   return new Stream(
-    [contract as Contract],
-    [],
+    { sources: [contract as Contract], operators: [], views: [], wants: [] },
     ({ context }) => context.source(contract.topic) as unknown as Observable<EventRecord<Value>>,
   )
 }
