@@ -256,7 +256,13 @@ export class Engine {
       this.#waiting.set(`${modelName}\0${requestId}`, { resolve, reject })
     })
     answer.catch(() => {})
-    await this.#appendValues(bound, [value])
+    try {
+      await this.#appendValues(bound, [value])
+    } catch (error) {
+      // Nothing was asked, so the same request id may ask again.
+      this.#waiting.delete(`${modelName}\0${requestId}`)
+      throw error
+    }
     return this.explain(await answer)
   }
 
