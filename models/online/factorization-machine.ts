@@ -2,7 +2,7 @@ import type { Learner } from '../learner.ts'
 import { SeededGenerator } from '../policy/seeded-generator.ts'
 import { featureLimit } from '../predictor.ts'
 import { CellState, pageShift, pageTouched } from './cell-state.ts'
-import { type HashedColumnsOptions, hashedColumns } from './hashed-columns.ts'
+import { type HashedColumns, type HashedColumnsOptions, hashedColumns } from './hashed-columns.ts'
 import { type SlotOptimizerOptions, slotMemory, slotOptimizer } from './slot-optimizer.ts'
 
 /**
@@ -70,41 +70,91 @@ function factorization(
 ): Learner<CellState> {
   const { factors = 8, start = { kind: 'normal' }, optimizer: weightOptions = defaultOptimizer } = options
   const factorOptions = options.factorOptimizer ?? weightOptions
-  if (!(Number.isInteger(factors) && factors >= 1 && factors <= 64)) {
-    throw new RangeError(`factors must be a whole number from 1 to 64, got ${factors}`)
-  }
-  if (factorOptions.kind === 'ftrl') {
-    throw new RangeError(
-      'factors need sgd or adagrad; give a factorOptimizer beside an optimizer of kind ftrl',
-    )
-  }
+  checkFactors(factors, factorOptions)
   const columns = hashedColumns(options)
-  const { slots, values, slotCount, scaler } = columns
+  const { scaler, slots, values } = columns
+  const layout = layoutOf(columns, factors, weightOptions)
+  const { weightsAt, factorsAt, factorMemoryAt } = layout
+  const cellCount = factorMemoryAt + columns.slotCount * factors * slotMemory(factorOptions)
+  const weightOptimizer = slotOptimizer(weightOptions, layout)
+  const factorOptimizer = slotOptimizer(factorOptions, { weightsAt: factorsAt, memoryAt: factorMemoryAt })
+  const declared = JSON.stringify({ factors, start })
+  const name = `${kind} ${declared} ${weightOptimizer.id} ${factorOptimizer.id} ${columns.id}`
+  const pairs = pairsOf(columns, layout, factors, factorStart(start, factors))
+
+  return {
+    name,
+    featureCount: columns.featureCount,
+    laws: { orderInsensitive: false },
+    init: () => new CellState(name, cellCount),
+    predict: ({ cells }, features) => link(pairs.score(cells, columns.fill(cells, scalerAt, features))),
+    learn(state, features, label, weight = 1) {
+      if (!(label <= featureLimit && label >= -featureLimit && weight > 0 && weight <= featureLimit)) return
+      const { cells, touched } = state
+      state.touch(0, weightsAt)
+      if (scaler.width > 0) scaler.learn(cells, scalerAt, features)
+      const count = columns.fill(cells, scalerAt, features)
+      const slope = clamp(weight * slopeOf(pairs.score(cells, count), label))
+      pairs.admit(state, count)
+      weightOptimizer.step(cells, touched, slots, values, count, slope)
+      factorOptimizer.step(cells, touched, pairs.slots, pairs.slopes, pairs.fillSlopes(count), slope)
+    },
+  }
+}
+
+const scalerAt = 4
+
+/** First cells of the regions of a state; of the weights, as their optimizer wants them, and of the rest. */
+interface Layout {
+  readonly weightsAt: number
+  readonly memoryAt: number
+  readonly seenAt: number
+  readonly factorsAt: number
+  readonly factorMemoryAt: number
+}
+
+/** Every region starts at an even cell, so that no two neighbours that belong together lie on two pages. */
+function layoutOf(
+  { scaler, slotCount }: HashedColumns,
+  factors: number,
+  weightOptions: SlotOptimizerOptions,
+): Layout {
   const even = (cells: number): number => cells + (cells % 2)
-  const scalerAt = 4
   const weightsAt = even(scalerAt + scaler.width)
   const memoryAt = even(weightsAt + slotCount)
   const seenAt = even(memoryAt + slotCount * slotMemory(weightOptions))
   const factorsAt = even(seenAt + slotCount)
-  const factorMemoryAt = even(factorsAt + slotCount * factors)
-  const cellCount = factorMemoryAt + slotCount * factors * slotMemory(factorOptions)
-  const weightOptimizer = slotOptimizer(weightOptions, { weightsAt, memoryAt })
-  const factorOptimizer = slotOptimizer(factorOptions, { weightsAt: factorsAt, memoryAt: factorMemoryAt })
-  const declared = JSON.stringify({ factors, start })
-  const name = `${kind} ${declared} ${weightOptimizer.id} ${factorOptimizer.id} ${columns.id}`
-  const startOf = factorStart(start, factors)
+  return { weightsAt, memoryAt, seenAt, factorsAt, factorMemoryAt: even(factorsAt + slotCount * factors) }
+}
 
-  // Of the example in hand: factors of its inputs, their sums, and the gradients of the factors.
-  const current = new Float64Array(slots.length * factors)
+/** What the pairs of inputs of the example in hand add to its score, and how that moves with each factor. */
+interface Pairs {
+  /** The score of the columns' first `count` slots. The constant, at index 0, has no factors. */
+  score(cells: Float64Array, count: number): number
+  /** Gives each new input of the example scored last its first factors and its place in the order of appearance. */
+  admit(state: CellState, count: number): void
+  /** Fills `slots` and `slopes` for the example scored last and returns how many are in use. */
+  fillSlopes(count: number): number
+  readonly slots: Int32Array
+  readonly slopes: Float64Array
+}
+
+function pairsOf(
+  { slots: inputs, values }: HashedColumns,
+  { weightsAt, seenAt, factorsAt }: Layout,
+  factors: number,
+  startOf: FactorStarter,
+): Pairs {
+  const current = new Float64Array(inputs.length * factors)
   const sums = new Float64Array(factors)
-  const factorSlots = new Int32Array(slots.length * factors)
-  const factorValues = new Float64Array(slots.length * factors)
+  const slots = new Int32Array(inputs.length * factors)
+  const slopes = new Float64Array(inputs.length * factors)
 
-  /** Factors of inputs not seen before are as they will start. The constant, at index 0, has none. */
+  /** Factors of inputs not seen before are as they will start. */
   function gather(cells: Float64Array, count: number): void {
     let unseen = 0
     for (let index = 1; index < count; index++) {
-      const slot = slots[index]!
+      const slot = inputs[index]!
       const known = cells[seenAt + slot]! > 0
       for (let factor = 0; factor < factors; factor++) {
         current[index * factors + factor] = known
@@ -115,74 +165,66 @@ function factorization(
     }
   }
 
-  function score(cells: Float64Array, count: number): number {
-    let sum = 0
-    for (let index = 0; index < count; index++) sum += cells[weightsAt + slots[index]!]! * values[index]!
-    for (let factor = 0; factor < factors; factor++) {
-      let total = 0
-      let squares = 0
-      for (let index = 1; index < count; index++) {
-        const term = current[index * factors + factor]! * values[index]!
-        total += term
-        squares += term * term
-      }
-      sums[factor] = total
-      sum += 0.5 * (total * total - squares)
-    }
-    return sum
-  }
-
-  /** Gives each new input its first factors and its place in the order of appearance. */
-  function admit({ cells, touched }: CellState, count: number): void {
-    for (let index = 1; index < count; index++) {
-      const slot = slots[index]!
-      if (cells[seenAt + slot]! > 0) continue
-      cells[0] = cells[0]! + 1
-      cells[seenAt + slot] = cells[0]!
-      touched[(seenAt + slot) >> pageShift] = pageTouched
-      for (let factor = 0; factor < factors; factor++) {
-        cells[factorsAt + slot * factors + factor] = current[index * factors + factor]!
-      }
-    }
-  }
-
   return {
-    name,
-    featureCount: columns.featureCount,
-    laws: { orderInsensitive: false },
-    init: () => new CellState(name, cellCount),
-    predict({ cells }, features) {
-      const count = columns.fill(cells, scalerAt, features)
+    slots,
+    slopes,
+    score(cells, count) {
       gather(cells, count)
-      return link(score(cells, count))
+      let sum = 0
+      for (let index = 0; index < count; index++) sum += cells[weightsAt + inputs[index]!]! * values[index]!
+      for (let factor = 0; factor < factors; factor++) {
+        let total = 0
+        let squares = 0
+        for (let index = 1; index < count; index++) {
+          const term = current[index * factors + factor]! * values[index]!
+          total += term
+          squares += term * term
+        }
+        sums[factor] = total
+        sum += 0.5 * (total * total - squares)
+      }
+      return sum
     },
-    learn(state, features, label, weight = 1) {
-      if (!(label <= featureLimit && label >= -featureLimit && weight > 0 && weight <= featureLimit)) return
-      const { cells, touched } = state
-      state.touch(0, weightsAt)
-      if (scaler.width > 0) scaler.learn(cells, scalerAt, features)
-      const count = columns.fill(cells, scalerAt, features)
-      gather(cells, count)
-      const slope = clamp(weight * slopeOf(score(cells, count), label))
-      admit(state, count)
-      weightOptimizer.step(cells, touched, slots, values, count, slope)
+    admit({ cells, touched }, count) {
+      for (let index = 1; index < count; index++) {
+        const slot = inputs[index]!
+        if (cells[seenAt + slot]! > 0) continue
+        cells[0] = cells[0]! + 1
+        cells[seenAt + slot] = cells[0]!
+        touched[(seenAt + slot) >> pageShift] = pageTouched
+        for (let factor = 0; factor < factors; factor++) {
+          cells[factorsAt + slot * factors + factor] = current[index * factors + factor]!
+        }
+      }
+    },
+    fillSlopes(count) {
       let used = 0
       for (let index = 1; index < count; index++) {
         const value = values[index]!
         for (let factor = 0; factor < factors; factor++) {
-          factorSlots[used] = slots[index]! * factors + factor
-          factorValues[used++] = clamp(value * (sums[factor]! - current[index * factors + factor]! * value))
+          slots[used] = inputs[index]! * factors + factor
+          slopes[used++] = clamp(value * (sums[factor]! - current[index * factors + factor]! * value))
         }
       }
-      factorOptimizer.step(cells, touched, factorSlots, factorValues, used, slope)
+      return used
     },
   }
 }
 
-function factorStart(
-  start: FactorStart,
-  factors: number,
-): (slot: number, appearance: number, factor: number) => number {
+function checkFactors(factors: number, { kind }: SlotOptimizerOptions): void {
+  if (!(Number.isInteger(factors) && factors >= 1 && factors <= 64)) {
+    throw new RangeError(`factors must be a whole number from 1 to 64, got ${factors}`)
+  }
+  if (kind === 'ftrl') {
+    throw new RangeError(
+      'factors need sgd or adagrad; give a factorOptimizer beside an optimizer of kind ftrl',
+    )
+  }
+}
+
+type FactorStarter = (slot: number, appearance: number, factor: number) => number
+
+function factorStart(start: FactorStart, factors: number): FactorStarter {
   if (start.kind === 'sine') {
     return (_slot, appearance, factor) => start.scale * Math.sin(1 + appearance * factors + factor)
   }
