@@ -54,7 +54,7 @@ function create(path: string, holder: Holder): boolean {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
     throw diskError(path, 'lock', error)
   } finally {
-    rmSync(draft, { force: true })
+    removeQuietly(draft)
   }
 }
 
@@ -81,7 +81,16 @@ function takeAway(folder: string, path: string, dead: string, token: string): vo
     }
     if (holder !== undefined) throw locked(folder, holder)
   } finally {
-    rmSync(aside, { force: true })
+    removeQuietly(aside)
+  }
+}
+
+/** What stays is a file of another name, which no lock is. */
+function removeQuietly(path: string): void {
+  try {
+    rmSync(path, { force: true })
+  } catch {
+    // The error that came before says more.
   }
 }
 

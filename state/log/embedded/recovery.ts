@@ -15,7 +15,7 @@ import {
   segmentNumbers,
   unfinished,
 } from './segment.ts'
-import { loadSegmentRows, SegmentRows, saveSegmentRows } from './segment-index-file.ts'
+import { loadSegmentRows, replaceRows, SegmentRows, saveSegmentRows } from './segment-index-file.ts'
 
 /** What an opening did to the end of the log. */
 export interface TornTail {
@@ -134,15 +134,16 @@ function scanActive(
   mends: boolean,
 ): TornTail | undefined {
   const rows = new SegmentRows()
-  let isFirst = true
+  let sealed: readonly SealedSegment[] | undefined
   let end: ScanEnd
   try {
     end = scan.run(segmentHeaderBytes, segment.lastSequence, (frame) => {
       journal.applyFrame(segment, frame, rows)
       // The first frame is the catalog: with it the rows of the segments before make sense.
-      if (isFirst) loadSealed(journal, numbers.slice(0, -1), segment, mends)
-      isFirst = false
+      sealed ??= loadSealed(journal, numbers.slice(0, -1))
     })
+    // The frames after it may say that some of those segments are gone.
+    settleSealed(journal, sealed ?? [], segment, mends)
   } catch (error) {
     journal.files.close(file)
     throw error
@@ -165,30 +166,53 @@ function scanActive(
   return { path: segment.path, position: end.position, bytes: sizeBytes - end.position, detail: end.defect }
 }
 
+interface SealedSegment {
+  readonly segment: Segment
+  readonly rows: SegmentRows
+  readonly isIndexed: boolean
+}
+
 /** Puts the sections of the sealed segments into the indexes, from their index files where those fit. */
-function loadSealed(journal: Journal, numbers: readonly number[], active: Segment, mends: boolean): void {
+function loadSealed(journal: Journal, numbers: readonly number[]): readonly SealedSegment[] {
+  const sealed: SealedSegment[] = []
+  let covered = 0
+  for (const number of numbers) {
+    const path = join(journal.path, segmentName(number))
+    const one = onDisk(path, 'open', () => loadSegment(journal, number))
+    sealed.push(one)
+    // The cleaned segment before it stands for this one too.
+    if (one.segment.lastSequence <= covered) continue
+    covered = one.segment.lastSequence
+    addRows(journal, number, one.rows)
+  }
+  return sealed
+}
+
+/** Checks that none is missing, and removes those that an interrupted cleaning replaced or emptied. */
+function settleSealed(
+  journal: Journal,
+  sealed: readonly SealedSegment[],
+  active: Segment,
+  mends: boolean,
+): void {
   const { files, path: folder } = journal
   let before: Segment | undefined
-  for (const number of numbers) {
-    const path = join(folder, segmentName(number))
-    const { segment, rows, isIndexed } = onDisk(path, 'open', () => loadSegment(journal, number))
+  for (const { segment, rows, isIndexed } of sealed) {
+    const { number } = segment
     if (isLeftOver(segment, before, journal.removed)) {
+      replaceRows(journal, number, number, new SegmentRows())
       if (mends) removeAll(journal, [indexName(number), segmentName(number)])
       continue
     }
     checkNoneMissing(journal, before, segment)
     if (mends && !isIndexed) saveSegmentRows(files, folder, segment, rows)
     journal.segments.set(number, segment)
-    addRows(journal, number, rows)
     before = segment
   }
   checkNoneMissing(journal, before, active)
 }
 
-function loadSegment(
-  journal: Journal,
-  number: number,
-): { readonly segment: Segment; readonly rows: SegmentRows; readonly isIndexed: boolean } {
+function loadSegment(journal: Journal, number: number): SealedSegment {
   const { files, path: folder } = journal
   const path = join(folder, segmentName(number))
   const file = files.open(path, 'read')
@@ -251,7 +275,7 @@ function isLeftOver(
   removed: readonly SequenceRange[],
 ): boolean {
   const { firstSequence } = segment.header
-  if (before !== undefined && firstSequence <= before.lastSequence) return true
+  if (before !== undefined && segment.lastSequence <= before.lastSequence) return true
   return removed.some(([first, last]) => firstSequence >= first && segment.lastSequence <= last)
 }
 

@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { EngineError } from '../../contracts/engine-error.ts'
 import { readSectionHeader, sectionKinds } from '../section.ts'
-import { SectionIndex } from '../section-index.ts'
 import { withoutRecords } from '../section-records.ts'
 import type { DeadRecords } from './dead-records.ts'
 import { frameHeaderBytes, writeFrameHeader } from './frame.ts'
@@ -19,7 +18,7 @@ import {
   segmentName,
   unfinished,
 } from './segment.ts'
-import { SegmentRows, saveSegmentRows } from './segment-index-file.ts'
+import { replaceRows, SegmentRows, saveSegmentRows } from './segment-index-file.ts'
 
 const turnBytes = 512 << 10
 
@@ -179,7 +178,7 @@ function replace(journal: Journal, group: readonly Segment[], { path, segment, r
   if (rows.index.length === 0) {
     // Nothing is left: the segments hold nothing live now, and go as those that retention emptied.
     removeQuietly(journal, path)
-    replaceRows(journal, group, rows)
+    replaceRows(journal, group[0]!.number, group.at(-1)!.number, rows)
     return 0
   }
   onDisk(segment.path, 'rename', () => files.rename(path, segment.path))
@@ -189,7 +188,7 @@ function replace(journal: Journal, group: readonly Segment[], { path, segment, r
     tail.drop(old.number)
   }
   segments.set(segment.number, segment)
-  replaceRows(journal, group, rows)
+  replaceRows(journal, group[0]!.number, group.at(-1)!.number, rows)
   try {
     files.syncFolder(journal.path)
   } catch (error) {
@@ -202,28 +201,6 @@ function replace(journal: Journal, group: readonly Segment[], { path, segment, r
     removeQuietly(journal, join(journal.path, segmentName(number)))
   }
   return segment.sizeBytes
-}
-
-/** In every partition the rows of a group lie together, since segments and offsets go up together. */
-function replaceRows(journal: Journal, group: readonly Segment[], rows: SegmentRows): void {
-  const from = group[0]!.number
-  const to = group.at(-1)!.number
-  const byPartition = rows.byPartition(from)
-  for (const topic of journal.catalog.all()) {
-    for (const held of topic.partitions) {
-      const { index } = held
-      let first = index.first
-      while (first < index.length && index.segments[first]! < from) first++
-      let end = first
-      while (end < index.length && index.segments[end]! <= to) end++
-      const cleaned = byPartition(topic.id, held.partition)
-      if (first === end && cleaned === undefined) continue
-      index.replace(first, end, cleaned ?? new SectionIndex())
-      held.resume = undefined
-      held.dropBeforeStart()
-    }
-  }
-  journal.moves++
 }
 
 /** A file that cannot be removed now is removed at the next opening. */

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { crc32c } from '../crc32c.ts'
 import { sectionHeaderBytes } from '../section.ts'
 import { SectionIndex } from '../section-index.ts'
+import type { Journal } from './journal.ts'
 import { type LogFiles, readFully, writeFully } from './log-files.ts'
 import { indexName, type Segment } from './segment.ts'
 
@@ -158,4 +159,28 @@ export function loadSegmentRows(files: LogFiles, folder: string, segment: Segmen
   } finally {
     files.close(file)
   }
+}
+
+/**
+ * Puts `rows`, of the segment `from`, in the place of all rows of the segments
+ * `from` to `to`. In every partition those lie together, since segments and
+ * offsets go up together.
+ */
+export function replaceRows(journal: Journal, from: number, to: number, rows: SegmentRows): void {
+  const byPartition = rows.byPartition(from)
+  for (const topic of journal.catalog.all()) {
+    for (const held of topic.partitions) {
+      const { index } = held
+      let first = index.first
+      while (first < index.length && index.segments[first]! < from) first++
+      let end = first
+      while (end < index.length && index.segments[end]! <= to) end++
+      const replacement = byPartition(topic.id, held.partition)
+      if (first === end && replacement === undefined) continue
+      index.replace(first, end, replacement ?? new SectionIndex())
+      held.resume = undefined
+      held.dropBeforeStart()
+    }
+  }
+  journal.moves++
 }

@@ -187,6 +187,27 @@ describe('cleaning', () => {
     await again.log.close()
   })
 
+  test('leaves a log that can be opened after every commit, whatever was removed since the last snapshot', async () => {
+    const path = folders.fresh()
+    const { log, writer } = await open(path, { segmentBytes: 2_000 })
+    await log.createTopic({ name: 'short', partitions: 1, retentionBytes: 1_500 })
+    let removals = 0
+    for (let time = 0; time < 60; time++) {
+      writeRecord(writer, 'short', 0, { key: 'k', value: 'y'.repeat(200), timestampMs: time })
+      await writer.commit()
+      await delay(1)
+      const copy = folders.copy(path)
+      if (!segmentsIn(copy).includes('0000000000000001.log')) removals++
+      expect((await verifyLog({ path: copy })).damage).toBeUndefined()
+      const again = await openEmbeddedLog({ path: copy, now: () => 0 })
+      expect((await readAll(again, 'short', 0)).at(-1)).toMatchObject({ offset: time })
+      expect(await again.offsets('short', 0)).toEqual(await log.offsets('short', 0))
+      await again.close()
+    }
+    expect(removals).toBeGreaterThan(10)
+    await log.close()
+  })
+
   test('a reader beside the writer survives cleaning and retention', async () => {
     const path = folders.fresh()
     const { log, writer, reports } = await open(path)
