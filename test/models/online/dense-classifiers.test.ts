@@ -31,6 +31,11 @@ const classifiers: readonly (readonly [string, Classifier, readonly Example[]])[
     many,
   ],
   ['softmax, adam', softmaxRegression({ ...shape, optimizer: { kind: 'adam', rate: 0.01 } }), many],
+  [
+    'softmax over several pages of state',
+    softmaxRegression({ featureCount: 100, classCount: 3, optimizer: { kind: 'adam', rate: 0.01 } }),
+    learningExamples({ count: 60, features: 100, classes: 3 }),
+  ],
   ['gaussian naive Bayes', gaussianNaiveBayes(shape), many],
   ['multinomial naive Bayes', multinomialNaiveBayes(shape), counts],
   ['bernoulli naive Bayes', bernoulliNaiveBayes({ ...shape, threshold: 1 }), counts],
