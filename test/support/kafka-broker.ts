@@ -11,6 +11,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 /** An Apache Kafka cluster for the tests. */
 export interface KafkaBroker {
   readonly brokers: readonly string[]
+  /** The same brokers where they want a name and a password (SASL PLAIN); absent for a cluster found by its address. */
+  readonly guarded?: {
+    readonly brokers: readonly string[]
+    readonly username: string
+    readonly password: string
+  }
   /** Absent for a cluster found by its address, whose process is none of ours. */
   readonly process?: BrokerProcess
   stop(): Promise<void>
@@ -159,7 +165,8 @@ async function startNode(jars: string, release: () => void): Promise<KafkaBroker
     const port = await freePort()
     const classPath = `${jars}/*`
     const properties = join(base, 'server.properties')
-    await writeFile(properties, serverProperties(base, port, await freePort()))
+    const guardedPort = await freePort()
+    await writeFile(properties, serverProperties(base, port, guardedPort, await freePort()))
     await writeFile(join(base, 'log4j2.yaml'), logging)
     // The letter in front keeps the id from beginning with a dash, which would read as an option.
     const clusterId = `A${randomBytes(16).toString('base64url').slice(1, 21)}A`
@@ -187,7 +194,8 @@ async function startNode(jars: string, release: () => void): Promise<KafkaBroker
     }
     const freeze = () => void node?.kill('SIGSTOP')
     const thaw = () => void node?.kill('SIGCONT')
-    return { brokers: [`127.0.0.1:${port}`], process: { freeze, thaw, crash }, stop }
+    const guarded = { brokers: [`127.0.0.1:${guardedPort}`], username, password }
+    return { brokers: [`127.0.0.1:${port}`], guarded, process: { freeze, thaw, crash }, stop }
   } catch (error) {
     await stop()
     throw error
@@ -220,15 +228,26 @@ async function stopProcess(node: ChildProcess): Promise<void> {
   clearTimeout(timer)
 }
 
-const serverProperties = (base: string, port: number, controllerPort: number): string => `
+const username = 'headwater'
+const password = 'a password for tests'
+const plainLogin = 'org.apache.kafka.common.security.plain.PlainLoginModule'
+
+const serverProperties = (
+  base: string,
+  port: number,
+  guardedPort: number,
+  controllerPort: number,
+): string => `
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:${controllerPort}
-listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}
-advertised.listeners=PLAINTEXT://127.0.0.1:${port}
+listeners=PLAINTEXT://127.0.0.1:${port},GUARDED://127.0.0.1:${guardedPort},CONTROLLER://127.0.0.1:${controllerPort}
+advertised.listeners=PLAINTEXT://127.0.0.1:${port},GUARDED://127.0.0.1:${guardedPort}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,GUARDED:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.name.guarded.sasl.enabled.mechanisms=PLAIN
+listener.name.guarded.plain.sasl.jaas.config=${plainLogin} required user_${username}="${password}";
 log.dirs=${base}/data
 auto.create.topics.enable=false
 num.partitions=1

@@ -1,4 +1,4 @@
-import { connect as connectPlain } from 'node:net'
+import { connect as connectPlain, isIP } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import kafkajs, { type Admin, type ISocketFactory, type Kafka } from 'kafkajs'
 import { checkCode, deadlineAfter, KafkaFailure, kafkaCodes, persistently } from './kafka-failure.ts'
@@ -95,7 +95,7 @@ export class KafkaClient {
       retry: { initialRetryTime: 20, maxRetryTime: 500, retries: 3 },
       // Failures are thrown where they matter; the library's own lines would only repeat them.
       logLevel: kafkajs.logLevel.NOTHING,
-      socketFactory,
+      socketFactory: socketFactory(options),
     })
     const key = Object.getOwnPropertySymbols(this.#kafka).find(
       ({ description }) => description === 'private:Kafka:createCluster',
@@ -119,14 +119,19 @@ export class KafkaClient {
 }
 
 /** Without the delay of small packets, which would cost each round trip of a commit some milliseconds. */
-const socketFactory: ISocketFactory = ({ host, port, ssl, onConnect }) => {
-  const socket = ssl
-    ? connectTls({ host, port, ...(/^[\d.:]+$/.test(host) ? {} : { servername: host }), ...ssl }, onConnect)
-    : connectPlain({ host, port }, onConnect)
-  socket.setKeepAlive(true, 60_000)
-  socket.setNoDelay(true)
-  return socket
-}
+const socketFactory =
+  ({ route }: CheckedKafkaOptions): ISocketFactory =>
+  ({ host, port, ssl, onConnect }) => {
+    const address = route({ host, port })
+    // The certificate is the broker's own, however it is reached; an address in numbers has no server name.
+    const servername = isIP(host) === 0 ? { servername: host } : {}
+    const socket = ssl
+      ? connectTls({ ...servername, ...ssl, ...address }, onConnect)
+      : connectPlain(address, onConnect)
+    socket.setKeepAlive(true, 60_000)
+    socket.setNoDelay(true)
+    return socket
+  }
 
 /** Connections to the brokers of a cluster, with who leads which partition. */
 export class KafkaConnections {

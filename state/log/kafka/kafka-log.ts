@@ -43,6 +43,8 @@ export interface KafkaLog extends Log {
  *   leave it out where event times lie in the past.
  * - `appended` notices what other processes append to the partitions that
  *   were read before through this log.
+ * - A writer knows the topics that existed when it was opened, and those that
+ *   were created, read or asked about through this log since.
  * - One writer is one transactional producer, `<clientId>-<id>`. A commit is
  *   one transaction; it is durable when it resolves. Its consumed positions go
  *   to the consumer group `<clientId>`.
@@ -146,6 +148,10 @@ class OpenKafkaLog implements KafkaLog {
     const connections = this.#client.connections()
     try {
       await connections.connect()
+      // The sink answers at once whether a topic exists, so those of other processes have to be known before.
+      for (const spec of await this.#admin.partitioned()) {
+        if (this.#catalog.find(spec.name) === undefined) this.#learn(spec)
+      }
       const producer = new TransactionalProducer(id, connections, this.#options)
       await producer.start()
       const sink = new SectionSink(this.#catalog, this.#options.maxRecordBytes)

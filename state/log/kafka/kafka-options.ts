@@ -26,6 +26,11 @@ export type KafkaSasl =
       readonly oauthBearerProvider: () => Promise<{ readonly value: string }>
     }
 
+export interface BrokerAddress {
+  readonly host: string
+  readonly port: number
+}
+
 export interface KafkaLogOptions {
   /** Addresses, `host:port`, to find the cluster by. */
   readonly brokers: readonly string[]
@@ -39,6 +44,11 @@ export interface KafkaLogOptions {
   readonly now: () => number
   readonly ssl?: boolean | KafkaTls
   readonly sasl?: KafkaSasl
+  /**
+   * Where to reach a broker that is not to be reached at the address it gives:
+   * behind a tunnel or forwarded ports. By default that address.
+   */
+  readonly route?: (address: BrokerAddress) => BrokerAddress
   /** Stands in front of every topic's name at the cluster; other topics are out of sight. */
   readonly topicPrefix?: string
   /** Copies of each new topic; by default what the cluster is set to. */
@@ -70,6 +80,7 @@ const optionNames: Record<keyof KafkaLogOptions, true> = {
   now: true,
   ssl: true,
   sasl: true,
+  route: true,
   topicPrefix: true,
   replicationFactor: true,
   maxRecordBytes: true,
@@ -105,6 +116,8 @@ export function checkedKafkaOptions(options: KafkaLogOptions): CheckedKafkaOptio
     )
   }
   if (typeof now !== 'function') throw new TypeError('openKafkaLog: now must be a function')
+  const route = options.route ?? ((address: BrokerAddress) => address)
+  if (typeof route !== 'function') throw new TypeError('openKafkaLog: route must be a function')
   const topicPrefix = options.topicPrefix ?? ''
   if (!/^[A-Za-z0-9._-]{0,100}$/.test(topicPrefix)) {
     throw new TypeError(
@@ -115,6 +128,7 @@ export function checkedKafkaOptions(options: KafkaLogOptions): CheckedKafkaOptio
     brokers: [...brokers],
     clientId,
     now,
+    route,
     topicPrefix,
     ssl: checkedTls(options.ssl),
     sasl: checkedSasl(options.sasl),

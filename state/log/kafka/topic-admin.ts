@@ -53,6 +53,12 @@ export class TopicAdmin {
     return (await this.#layouts()).map(({ name }) => this.#ownName(name))
   }
 
+  /** Every topic with its partitions; what else there is to its spec is not looked up. */
+  async partitioned(): Promise<TopicSpec[]> {
+    const layouts = await this.#layouts()
+    return layouts.map(({ name, leaders }) => ({ name: this.#ownName(name), partitions: leaders.length }))
+  }
+
   /** Creates it; false when it is there already. */
   async create(spec: TopicSpec): Promise<boolean> {
     const { topicPrefix, replicationFactor } = this.#options
