@@ -70,7 +70,8 @@ export function windowed<Value>(
 ): WindowedFeature {
   const { over } = window
   if (!(over > 0)) throw new RangeError(`a window's length must be positive, got ${over}`)
-  const hopMs = over === forever ? forever : (window.hop ?? Math.max(1000, Math.floor(over / 60)))
+  const hopMs =
+    over === forever ? forever : (window.hop ?? Math.min(over, Math.max(1000, Math.floor(over / 60))))
   if (hopMs < 0 || (hopMs > over && over !== forever)) {
     throw new RangeError(`a window's hop must be between 0 and its length ${over}, got ${hopMs}`)
   }

@@ -536,9 +536,9 @@ export class TileStore implements StateStore {
     saved[0] = this.#newestMs[slot]!
     saved[1] = this.#tailCount[slot]!
     const tailAt = this.#tailAt[slot]!
-    for (let index = 0; index < tailCells; index++) saved[2 + index] = cells[tailAt + index]!
+    if (tailCells > 0) saved.set(cells.subarray(tailAt, tailAt + tailCells), 2)
     const rowsAt = this.#rowsAt[slot]! + this.#rowsHead[slot]! * this.#stride
-    for (let index = 0; index < rowCells; index++) saved[2 + tailCells + index] = cells[rowsAt + index]!
+    if (rowCells > 0) saved.set(cells.subarray(rowsAt, rowsAt + rowCells), 2 + tailCells)
     return Buffer.from(saved.buffer)
   }
 
@@ -573,8 +573,15 @@ function firstRowFrom(
   count: number,
   lowerMs: TimestampMs,
 ): number {
-  let low = 0
+  // The longest window begins at the oldest row; short ones begin near the newest: both are found at once.
+  if (count === 0 || cells[base]! >= lowerMs) return 0
   let high = count
+  let step = 1
+  while (high - step > 0 && cells[base + (high - step) * stride]! >= lowerMs) {
+    high -= step
+    step *= 2
+  }
+  let low = Math.max(1, high - step + 1)
   while (low < high) {
     const middle = (low + high) >>> 1
     if (cells[base + middle * stride]! < lowerMs) low = middle + 1

@@ -1,13 +1,16 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import RocksDB from 'rocksdb'
+import RocksDB, { type RocksIterator, type WriteBatch } from 'rocksdb'
 import { EngineError } from '../../contracts/engine-error.ts'
 import type { Database, DatabaseEntry, DatabaseWrite, KeyRange } from '../database.ts'
-
-/** Version of the layout below; in the file FORMAT of the folder. */
-const format = 1
+import { spaceNameBytes } from '../space-name.ts'
+import { holderOf, prepareFolder, signFolder, unsignFolder } from './rocksdb-folder.ts'
 
 const chunkEntries = 512
+
+/**
+ * Compaction and flushes share the cores with the engine, which is one busy
+ * thread. The binding has no setting for compression or the size of the cache.
+ */
+const tuning = { maxBackgroundJobs: 2, writeBufferSize: 32 << 20 } as const
 
 /**
  * A database in a folder, on RocksDB. One process has it open at a time.
@@ -18,15 +21,18 @@ const chunkEntries = 512
  * power cut the tail may be gone, never a part of a batch, and the state is
  * rolled forward from the log.
  *
+ * After a write that failed, for want of space say, reads go on and every
+ * further write is refused until the database is opened anew: a later batch
+ * on the disk without an earlier one would be a state that never was.
+ *
  * @throws EngineError `store-locked`, `store-newer-format`, `store-failed`
  */
 export async function openRocksdbDatabase({ path }: { readonly path: string }): Promise<Database> {
   try {
-    mkdirSync(path, { recursive: true })
-    checkFormat(path)
-    const database = new RocksDB(path)
+    prepareFolder(path)
+    const database = new RocksDB(path, tuning)
     await database.ready()
-    writeFormat(path)
+    signFolder(path)
     return new RocksdbDatabase(path, database)
   } catch (error) {
     throw openError(path, error)
@@ -37,7 +43,9 @@ class RocksdbDatabase implements Database {
   readonly #path: string
   readonly #database: RocksDB
   readonly #prefixes = new Map<string, Buffer>()
+  readonly #scans = new Set<RocksIterator>()
   #closing: Promise<void> | undefined
+  #failedWrite: unknown
 
   constructor(path: string, database: RocksDB) {
     this.#path = path
@@ -61,64 +69,94 @@ class RocksdbDatabase implements Database {
     })
   }
 
-  async *scan(space: string, range: KeyRange = {}): AsyncIterable<readonly DatabaseEntry[]> {
-    this.#refuseIfClosed('a scan')
+  scan(space: string, range: KeyRange = {}): AsyncIterable<readonly DatabaseEntry[]> {
     const prefix = this.#prefix(space)
-    const snapshot = this.#database.snapshot()
-    try {
-      const bounds = {
-        gte: range.from === undefined ? prefix : this.#key(space, range.from),
-        lt: range.to === undefined ? successor(prefix) : this.#key(space, range.to),
-      }
-      let chunk: DatabaseEntry[] = []
-      for await (const { key, value } of snapshot.iterator(bounds, { capacity: chunkEntries })) {
-        chunk.push({ key: key.subarray(prefix.length), value })
-        if (chunk.length < chunkEntries) continue
-        yield chunk
-        this.#refuseIfClosed('a scan')
-        chunk = []
-      }
-      if (chunk.length > 0) yield chunk
-    } catch (error) {
-      throw this.#failed('a scan', error)
-    } finally {
-      await snapshot.close()
-    }
+    const snapshot = this.#closing === undefined ? this.#database.snapshot() : undefined
+    return this.#chunks(snapshot, prefix.length, {
+      gte: range.from === undefined ? prefix : this.#key(space, range.from),
+      lt: range.to === undefined ? successor(prefix) : this.#key(space, range.to),
+    })
   }
 
   write(writes: readonly DatabaseWrite[]): Promise<void> {
     if (writes.length === 0) return Promise.resolve()
-    return this.#run('a write', async () => {
-      const batch = this.#database.write({ capacity: writes.length })
-      try {
-        for (const { space, key, value } of writes) {
-          if (value === undefined) batch.tryDelete(this.#key(space, key))
-          else batch.tryPut(this.#key(space, key), value)
-        }
-        await batch.flush()
-      } finally {
-        batch.destroy()
+    return this.#change('a write', (batch) => {
+      for (const { space, key, value } of writes) {
+        if (value === undefined) batch.tryDelete(this.#key(space, key))
+        else batch.tryPut(this.#key(space, key), value)
       }
     })
   }
 
   clear(space: string): Promise<void> {
-    return this.#run('a clear', async () => {
+    return this.#change('a clear', (batch) => {
       const prefix = this.#prefix(space)
-      const batch = this.#database.write({ capacity: 1 })
-      try {
-        batch.tryDeleteRange(prefix, successor(prefix))
-        await batch.flush()
-      } finally {
-        batch.destroy()
-      }
+      batch.tryDeleteRange(prefix, successor(prefix))
     })
   }
 
   close(): Promise<void> {
-    // The binding waits for running operations, and for open iterators.
-    this.#closing ??= this.#database.close({ force: true })
+    this.#closing ??= this.#close()
     return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    try {
+      // The binding waits for what runs, and would wait for ever for a scan that its reader has paused.
+      for (const scan of this.#scans) scan.destroy()
+      await this.#database.close({ force: true })
+      unsignFolder(this.#path)
+    } catch (error) {
+      throw this.#failed('closing', error)
+    }
+  }
+
+  async *#chunks(
+    snapshot: RocksDB | undefined,
+    prefixBytes: number,
+    bounds: { readonly gte: Buffer; readonly lt: Buffer },
+  ): AsyncGenerator<readonly DatabaseEntry[]> {
+    this.#refuseIfClosed('a scan')
+    if (snapshot === undefined) return
+    const iterator = snapshot.iterator(bounds, { capacity: chunkEntries })
+    this.#scans.add(iterator)
+    try {
+      let chunk: DatabaseEntry[] = []
+      for await (const { key, value } of iterator) {
+        chunk.push({ key: key.subarray(prefixBytes), value })
+        if (chunk.length < chunkEntries) continue
+        yield chunk
+        this.#refuseIfClosed('a scan')
+        chunk = []
+      }
+      // Closing ends an iterator early, which must not look like the end of the space.
+      this.#refuseIfClosed('a scan')
+      if (chunk.length > 0) yield chunk
+    } catch (error) {
+      throw this.#failed('a scan', error)
+    } finally {
+      this.#scans.delete(iterator)
+      await snapshot.close()
+    }
+  }
+
+  #change(operation: string, fill: (batch: WriteBatch) => void): Promise<void> {
+    return this.#run(operation, async () => {
+      if (this.#failedWrite !== undefined) {
+        const detail = `an earlier write failed (${detailOf(this.#failedWrite)}), so it must be opened anew first`
+        throw new EngineError('store-failed', { path: this.#path, operation, detail })
+      }
+      const batch = this.#database.write()
+      try {
+        fill(batch)
+        await batch.flush().catch((error: unknown) => {
+          this.#failedWrite ??= error
+          throw error
+        })
+      } finally {
+        batch.destroy()
+      }
+    })
   }
 
   async #run<Result>(operation: string, work: () => Promise<Result>): Promise<Result> {
@@ -141,7 +179,7 @@ class RocksdbDatabase implements Database {
   }
 
   #failed(operation: string, error: unknown): unknown {
-    if (error instanceof EngineError) return error
+    if (error instanceof EngineError || error instanceof RangeError) return error
     return new EngineError(
       'store-failed',
       { path: this.#path, operation, detail: detailOf(error) },
@@ -152,10 +190,7 @@ class RocksdbDatabase implements Database {
   #prefix(space: string): Buffer {
     const known = this.#prefixes.get(space)
     if (known !== undefined) return known
-    const name = Buffer.from(space)
-    if (name.length === 0 || name.length > 255) {
-      throw new RangeError(`the name of a space has 1 to 255 bytes, got ${name.length}: "${space}"`)
-    }
+    const name = spaceNameBytes(space)
     const prefix = Buffer.concat([Buffer.of(name.length), name])
     this.#prefixes.set(space, prefix)
     return prefix
@@ -177,23 +212,15 @@ function successor(prefix: Buffer): Buffer {
   return next
 }
 
-function checkFormat(path: string): void {
-  const file = join(path, 'FORMAT')
-  if (!existsSync(file)) return
-  const found = Number(readFileSync(file, 'utf8'))
-  if (found === format) return
-  throw new EngineError('store-newer-format', { path, found, supported: format })
-}
-
-function writeFormat(path: string): void {
-  const file = join(path, 'FORMAT')
-  if (!existsSync(file)) writeFileSync(file, `${format}\n`)
-}
-
 function openError(path: string, error: unknown): unknown {
   if (error instanceof EngineError) return error
   const detail = detailOf(error)
-  if (/lock/i.test(detail)) return new EngineError('store-locked', { path }, { cause: error })
+  if (detail.startsWith('lock hold by')) {
+    return new EngineError('store-locked', { path, holder: 'this process already' }, { cause: error })
+  }
+  if (/^(While lock file|Failed to create lock file)/.test(detail)) {
+    return new EngineError('store-locked', { path, holder: holderOf(path) }, { cause: error })
+  }
   return new EngineError('store-failed', { path, operation: 'opening', detail }, { cause: error })
 }
 

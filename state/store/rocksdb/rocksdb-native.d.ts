@@ -15,7 +15,7 @@ declare module 'rocksdb' {
     destroy(): void
   }
 
-  interface WriteBatch {
+  export interface WriteBatch {
     tryPut(key: Uint8Array, value: Uint8Array): void
     tryDelete(key: Uint8Array): void
     tryDeleteRange(start: Uint8Array, end: Uint8Array): void
@@ -28,16 +28,17 @@ declare module 'rocksdb' {
     readonly lt?: Uint8Array
   }
 
+  export interface RocksIterator extends AsyncIterable<{ readonly key: Buffer; readonly value: Buffer }> {
+    destroy(): void
+  }
+
   export default class RocksDB {
     constructor(path: string, options?: RocksDBOptions)
     ready(): Promise<void>
     snapshot(): RocksDB
     read(options?: { readonly capacity?: number; readonly autoDestroy?: boolean }): ReadBatch
     write(options?: { readonly capacity?: number; readonly autoDestroy?: boolean }): WriteBatch
-    iterator(
-      range: IteratorRange,
-      options?: { readonly capacity?: number },
-    ): AsyncIterable<{ readonly key: Buffer; readonly value: Buffer }>
+    iterator(range: IteratorRange, options?: { readonly capacity?: number }): RocksIterator
     close(options?: { readonly force?: boolean }): Promise<void>
   }
 }
