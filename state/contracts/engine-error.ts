@@ -39,7 +39,7 @@ export interface ErrorContexts {
   'kafka-unavailable': { operation: string; detail: string }
   'kafka-refused': { operation: string; detail: string }
   'kafka-batch-unreadable': { topic: string; partition: number; offset: number; detail: string }
-  'store-locked': { path: string }
+  'store-locked': { path: string; holder: string }
   'store-newer-format': { path: string; found: number; supported: number }
   'store-failed': { path: string; operation: string; detail: string }
   'store-ahead': { store: string; at: string; log: string }
@@ -223,7 +223,8 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
   },
   'store-locked': {
     retriable: true,
-    message: ({ path }) => `the state store at ${path} is open in another process; stop that process`,
+    message: ({ path, holder }) =>
+      `the state store at ${path} is open in ${holder}; stop that process or choose another data folder`,
   },
   'store-newer-format': {
     retriable: false,

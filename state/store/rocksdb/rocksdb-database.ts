@@ -80,7 +80,7 @@ class RocksdbDatabase implements Database {
 
   write(writes: readonly DatabaseWrite[]): Promise<void> {
     if (writes.length === 0) return Promise.resolve()
-    return this.#change('a write', (batch) => {
+    return this.#change('a write', writes.length, (batch) => {
       for (const { space, key, value } of writes) {
         if (value === undefined) batch.tryDelete(this.#key(space, key))
         else batch.tryPut(this.#key(space, key), value)
@@ -89,7 +89,7 @@ class RocksdbDatabase implements Database {
   }
 
   clear(space: string): Promise<void> {
-    return this.#change('a clear', (batch) => {
+    return this.#change('a clear', 1, (batch) => {
       const prefix = this.#prefix(space)
       batch.tryDeleteRange(prefix, successor(prefix))
     })
@@ -140,13 +140,13 @@ class RocksdbDatabase implements Database {
     }
   }
 
-  #change(operation: string, fill: (batch: WriteBatch) => void): Promise<void> {
+  #change(operation: string, capacity: number, fill: (batch: WriteBatch) => void): Promise<void> {
     return this.#run(operation, async () => {
       if (this.#failedWrite !== undefined) {
         const detail = `an earlier write failed (${detailOf(this.#failedWrite)}), so it must be opened anew first`
         throw new EngineError('store-failed', { path: this.#path, operation, detail })
       }
-      const batch = this.#database.write()
+      const batch = this.#database.write({ capacity })
       try {
         fill(batch)
         await batch.flush().catch((error: unknown) => {

@@ -46,22 +46,26 @@ export function prepareFolder(path: string): void {
   if (found !== format) throw new EngineError('store-newer-format', { path, found, supported: format })
 }
 
-/** Notes that this process has the folder open. */
+/** Notes that this process has the folder open. A folder that cannot take the note is as good without. */
 export function signFolder(path: string): void {
-  writeFileSync(join(path, 'PID'), `${process.pid}\n`)
+  try {
+    writeFileSync(join(path, 'PID'), `${process.pid}\n`)
+  } catch {}
 }
 
 export function unsignFolder(path: string): void {
-  rmSync(join(path, 'PID'), { force: true })
+  try {
+    rmSync(join(path, 'PID'), { force: true })
+  } catch {}
 }
 
 /** Who has the folder open, as text for an operator, when RocksDB has said that someone has. */
 export function holderOf(path: string): string {
+  let pid = ''
   try {
-    return `process ${Number.parseInt(readFileSync(join(path, 'PID'), 'utf8'), 10)}`
-  } catch {
-    return `another process (lsof ${join(path, 'LOCK')} names it)`
-  }
+    pid = readFileSync(join(path, 'PID'), 'utf8').trim()
+  } catch {}
+  return /^\d+$/.test(pid) ? `process ${pid}` : `another process (lsof ${join(path, 'LOCK')} names it)`
 }
 
 /** On the disk before RocksDB's first file: a folder that has those and no FORMAT is not one of ours. */
