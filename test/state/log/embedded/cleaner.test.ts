@@ -232,6 +232,25 @@ describe('cleaning', () => {
     await log.close()
   })
 
+  test('a reader that slept while its segment and the next ones were removed goes on with those there are', async () => {
+    const path = folders.fresh()
+    const { log, writer } = await open(path, { segmentBytes: 2_000 })
+    await log.createTopic({ name: 'short', partitions: 1, retentionBytes: 1_500 })
+    const reader = await openEmbeddedLog({ path, now: () => 0, readOnly: true })
+    const waiting = reader.appended(new AbortController().signal)
+    for (let time = 0; time < 40; time++) {
+      writeRecord(writer, 'short', 0, { key: 'k', value: 'y'.repeat(300), timestampMs: time })
+      await writer.commit()
+    }
+    expect(segmentsIn(path)[0]).not.toBe('0000000000000001.log')
+    expect(segmentsIn(path)[0]).not.toBe('0000000000000002.log')
+    await waiting
+    expect(await reader.offsets('short', 0)).toEqual(await log.offsets('short', 0))
+    expect(await readAll(reader, 'short', 0)).toEqual(await readAll(log, 'short', 0))
+    await reader.close()
+    await log.close()
+  })
+
   test('random tables, cleaned, reopened and read from anywhere, agree with a map', async () => {
     const step = fc.record({
       records: fc.array(
@@ -250,7 +269,11 @@ describe('cleaning', () => {
       fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60 }), fc.nat(1), async (steps, few) => {
         const path = folders.fresh()
         // With few keys at once a partition is searched in slices.
-        const tuning = { cleanerKeys: few === 0 ? 3 : 1_000, segmentBytes: 3_000 }
+        const tuning = {
+          cleanerKeys: few === 0 ? 3 : 1_000,
+          tailBytes: few === 0 ? 0 : 64 << 20,
+          segmentBytes: 3_000,
+        }
         let opened = await open(path, tuning)
         await opened.log.createTopic(tableSpec)
         const written: LoggedRecord[][] = [[], []]
