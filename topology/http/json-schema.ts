@@ -1,79 +1,150 @@
-import type { Contract } from '../../state/contracts/contract.ts'
-import type { SchemaNode } from '../../state/contracts/schema-node.ts'
+import {
+  isNullable,
+  type PrimitiveNode,
+  type RecordNode,
+  type SchemaNode,
+  unqualified,
+} from '../../state/contracts/schema-node.ts'
 
 export type JsonSchema = Readonly<Record<string, unknown>>
 
-/** What `contract.parse` takes, as JSON Schema; named types go into `definitions`, once each. */
-export function jsonSchemaOf(contract: Contract, definitions: Map<string, JsonSchema>): JsonSchema {
-  return schemaOf(contract.record, definitions, contract.timeField)
+const firstInt = -(2 ** 31)
+const lastInt = 2 ** 31 - 1
+
+/**
+ * Avro types as JSON Schemas (draft 2020-12) of what `contract.parse` takes.
+ * Records and enumerations become named definitions, one for each type, and
+ * references to them; types of one name that differ get names that differ.
+ */
+export class SchemaDefinitions {
+  readonly #byName = new Map<string, JsonSchema>()
+  readonly #names = new Map<SchemaNode, string>()
+  readonly #reserved: ReadonlySet<string>
+
+  /** @param reserved names that others use */
+  constructor(reserved: Iterable<string>) {
+    this.#reserved = new Set(reserved)
+  }
+
+  /** The definitions so far, by name. */
+  get all(): Readonly<Record<string, JsonSchema>> {
+    return Object.fromEntries(this.#byName)
+  }
+
+  /** A schema of the values of a type; a reference for a type with a name. */
+  of(node: SchemaNode): JsonSchema {
+    switch (node.kind) {
+      case 'record':
+        return this.#named(node, node.name, () => this.recordOf(node))
+      case 'enum':
+        return this.#named(node, node.name, () => ({ type: 'string', enum: node.symbols }))
+      case 'array':
+        return { type: 'array', items: this.of(node.items) }
+      case 'map':
+        return { type: 'object', additionalProperties: this.of(node.values) }
+      case 'union':
+        return {
+          anyOf: node.branches.map((branch, index) => {
+            const schema = this.of(branch)
+            return node.tagged && branch.kind !== 'null'
+              ? taggedBy(node.tags[index] as string, schema)
+              : schema
+          }),
+        }
+      case 'fixed':
+        return node.decimal ? decimalText(node.decimal.scale) : base64Text(node.sizeBytes)
+      default:
+        return primitiveSchema(node)
+    }
+  }
+
+  /**
+   * A record in place, not as a reference. Fields with a default and those
+   * that may be null can be left out, and so can the `optional` ones.
+   */
+  recordOf(node: RecordNode, optional: ReadonlySet<string> = new Set()): JsonSchema {
+    const required = node.fields
+      .filter(({ name, hasDefault, type }) => !hasDefault && !isNullable(type) && !optional.has(name))
+      .map(({ name }) => name)
+    return {
+      type: 'object',
+      properties: Object.fromEntries(node.fields.map(({ name, type }) => [name, this.of(type)])),
+      ...(required.length === 0 ? {} : { required }),
+      additionalProperties: false,
+    }
+  }
+
+  #named(node: SchemaNode, fullName: string, schema: () => JsonSchema): JsonSchema {
+    let name = this.#names.get(node)
+    if (name === undefined) {
+      name = this.#freeName(fullName)
+      // Taken before the fields are looked at: a record may hold itself.
+      this.#names.set(node, name)
+      this.#byName.set(name, {})
+      this.#byName.set(name, schema())
+    }
+    return { $ref: `#/components/schemas/${name}` }
+  }
+
+  #freeName(fullName: string): string {
+    const isFree = (name: string) => !this.#byName.has(name) && !this.#reserved.has(name)
+    const short = unqualified(fullName)
+    if (isFree(short)) return short
+    if (isFree(fullName)) return fullName
+    for (let number = 2; ; number++) if (isFree(`${fullName}-${number}`)) return `${fullName}-${number}`
+  }
 }
 
-const reference = (name: string): JsonSchema => ({ $ref: `#/components/schemas/${encodeURIComponent(name)}` })
+const taggedBy = (tag: string, schema: JsonSchema): JsonSchema => ({
+  type: 'object',
+  properties: { [tag]: schema },
+  required: [tag],
+  additionalProperties: false,
+})
 
-function schemaOf(node: SchemaNode, definitions: Map<string, JsonSchema>, timeField?: string): JsonSchema {
+function primitiveSchema(node: PrimitiveNode): JsonSchema {
   switch (node.kind) {
-    case 'record': {
-      if (!definitions.has(node.name)) {
-        // Set before the fields are looked at: a record may hold itself.
-        definitions.set(node.name, {})
-        definitions.set(node.name, {
-          type: 'object',
-          properties: Object.fromEntries(
-            node.fields.map((field) => [
-              field.name,
-              {
-                ...schemaOf(field.type, definitions),
-                ...(field.name === timeField ? { description: 'Event time.' } : {}),
-              },
-            ]),
-          ),
-          required: node.fields.filter(({ hasDefault }) => !hasDefault).map(({ name }) => name),
-          additionalProperties: false,
-        })
-      }
-      return reference(node.name)
-    }
-    case 'enum':
-      if (!definitions.has(node.name)) definitions.set(node.name, { type: 'string', enum: node.symbols })
-      return reference(node.name)
-    case 'array':
-      return { type: 'array', items: schemaOf(node.items, definitions) }
-    case 'map':
-      return { type: 'object', additionalProperties: schemaOf(node.values, definitions) }
-    case 'union':
-      return {
-        anyOf: node.branches.map((branch, index) => {
-          const schema = schemaOf(branch, definitions)
-          if (!node.tagged || branch.kind === 'null') return schema
-          const tag = node.tags[index] as string
-          return {
-            type: 'object',
-            properties: { [tag]: schema },
-            required: [tag],
-            additionalProperties: false,
-          }
-        }),
-      }
-    case 'fixed':
     case 'bytes':
-      return node.decimal
-        ? { type: 'string', description: `Decimal digits, ${node.decimal.scale} after the point.` }
-        : { type: 'string', contentEncoding: 'base64' }
+      return node.decimal ? decimalText(node.decimal.scale) : base64Text()
     case 'int':
-      return { type: 'integer', minimum: -(2 ** 31), maximum: 2 ** 31 - 1 }
+      return { type: 'integer', minimum: firstInt, maximum: lastInt }
     case 'long':
-      if (node.bigint)
-        return { type: ['string', 'integer'], description: 'A whole number of 64 bits; digits as text.' }
-      return node.logicalType === 'timestamp-millis'
-        ? { type: ['integer', 'string'], description: 'Milliseconds since 1970, or ISO-8601 text.' }
-        : { type: 'integer', minimum: -(2 ** 53) + 1, maximum: 2 ** 53 - 1 }
+      return longSchema(node)
     case 'float':
     case 'double':
       return { type: 'number' }
     case 'string':
-      return node.logicalType === 'uuid' ? { type: 'string', format: 'uuid' } : { type: 'string' }
+      return { type: 'string' }
     case 'boolean':
     case 'null':
       return { type: node.kind }
   }
 }
+
+function longSchema({ bigint, logicalType }: PrimitiveNode): JsonSchema {
+  const integer = { type: 'integer', minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER }
+  if (bigint) {
+    const digits = { type: 'string', pattern: '^-?[0-9]{1,19}$' }
+    return { anyOf: [digits, integer], description: 'A whole number of 64 bits; digits as text are exact.' }
+  }
+  if (logicalType !== 'timestamp-millis' && logicalType !== 'timestamp-micros') return integer
+  const unit = logicalType === 'timestamp-millis' ? 'Milliseconds' : 'Microseconds'
+  const text = {
+    type: 'string',
+    pattern:
+      '^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2}))?$',
+  }
+  return { anyOf: [integer, text], description: `${unit} since 1970, or ISO-8601 text with a time zone.` }
+}
+
+const decimalText = (scale: number): JsonSchema => ({
+  type: 'string',
+  pattern: scale === 0 ? '^-?[0-9]+$' : `^-?[0-9]+(\\.[0-9]{1,${scale}}0*)?$`,
+  description: `A decimal with up to ${scale} digits after the point.`,
+})
+
+const base64Text = (sizeBytes?: number): JsonSchema => ({
+  type: 'string',
+  contentEncoding: 'base64',
+  ...(sizeBytes === undefined ? {} : { description: `${sizeBytes} bytes.` }),
+})

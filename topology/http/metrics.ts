@@ -1,136 +1,66 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { Engine } from '../runtime/engine.ts'
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { Engine, InputLag } from '../runtime/engine.ts'
+import { addProcessMetrics } from './process-metrics.ts'
 
 /** Seconds. From a memory read to the limit of an answer. */
 const buckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30]
+
+type Set = (value: number, ...labels: readonly string[]) => void
 
 /** The engine's figures, in Prometheus's format. */
 export class Metrics {
   readonly #registry = new Registry()
   readonly #requests: Histogram<'route' | 'method' | 'status'>
+  readonly #appended: Counter<'event'>
+  readonly #dropped: Counter
   /** Histogram children by labels: finding one by its labels costs more than the observation. */
   readonly #known = new Map<string, { observe(seconds: number): void }>()
+  readonly #endings: readonly (() => unknown)[]
 
   constructor(engine: Engine) {
     const registers = [this.#registry]
-    collectDefaultMetrics({ register: this.#registry })
     this.#requests = new Histogram({
       name: 'headwater_http_request_seconds',
-      help: 'Time from the head of a request to its answer',
+      help: 'Time from the head of a request to its answer; status "aborted" where the caller went away',
       labelNames: ['route', 'method', 'status'] as const,
       buckets,
       registers,
     })
-    const gauge = (
-      name: string,
-      help: string,
-      labelNames: readonly string[],
-      read: (set: (value: number, ...labels: string[]) => void) => void | Promise<void>,
-    ) =>
-      new Gauge({
-        name: `headwater_${name}`,
-        help,
-        labelNames: [...labelNames],
-        registers,
-        async collect() {
-          this.reset()
-          await read((value, ...labels) =>
-            this.set(
-              Object.fromEntries(labelNames.map((label, index) => [label, labels[index] ?? ''])),
-              value,
-            ),
-          )
-        },
-      })
-    const counter = (
-      name: string,
-      help: string,
-      labelNames: readonly string[],
-      read: (add: (value: number, ...labels: string[]) => void) => void,
-    ) =>
-      new Counter({
-        name: `headwater_${name}_total`,
-        help,
-        labelNames: [...labelNames],
-        registers,
-        collect() {
-          this.reset()
-          read((value, ...labels) =>
-            this.inc(
-              Object.fromEntries(labelNames.map((label, index) => [label, labels[index] ?? ''])),
-              value,
-            ),
-          )
-        },
-      })
-    const { assembly } = engine
-    counter('records', 'Records processed since the start of the process', [], (add) =>
-      add(assembly.task.processed),
-    )
-    counter('dead_letters', 'Records refused since the start of the process', [], (add) =>
-      add(assembly.task.refused),
-    )
-    counter('dropped_records', 'Records that an operator left out', ['operator', 'reason'], (add) => {
-      for (const { operator, reason, count } of assembly.graph.drops.counts()) add(count, operator, reason)
+    this.#appended = new Counter({
+      name: 'headwater_http_events_total',
+      help: 'Events appended through HTTP',
+      labelNames: ['event'] as const,
+      registers,
     })
-    counter('late_events', 'Events too late for every window of a view', ['view'], (add) => {
-      for (const [name, view] of assembly.views) {
-        add(
-          view.stores.reduce((sum, store) => sum + store.expiredEvents, 0),
-          name,
-        )
-      }
+    for (const { name } of engine.declaration.events) this.#appended.inc({ event: name }, 0)
+    this.#dropped = new Counter({
+      name: 'headwater_http_connections_refused_total',
+      help: 'Connections closed at once because too many were open',
+      registers,
     })
-    counter('predictions', 'Predictions of a model, over the whole log', ['model'], (add) => {
-      for (const [name, part] of assembly.models) add(part.tally().predictions, name)
+    const commits = new Histogram({
+      name: 'headwater_commit_seconds',
+      help: 'Time of the stages of a commit: append to the log, sync to the disk, checkpoint of the state',
+      labelNames: ['stage'] as const,
+      buckets,
+      registers,
     })
-    counter(
-      'labels',
-      'Labels of a model by what became of them, over the whole log',
-      ['model', 'outcome'],
-      (add) => {
-        for (const [name, part] of assembly.models) {
-          const { predictions: _, ...outcomes } = part.tally()
-          for (const [outcome, count] of Object.entries(outcomes)) add(count, name, outcome)
-        }
-      },
-    )
-    gauge(
-      'model_quality',
-      'Progressive metrics, of the model and of its baselines',
-      ['model', 'scorer', 'metric'],
-      (set) => {
-        for (const [name, part] of assembly.models) {
-          for (const [scorer, quality] of Object.entries(part.evaluation.quality())) {
-            for (const [metric, value] of Object.entries(quality)) set(value, name, scorer, metric)
-          }
-        }
-      },
-    )
-    gauge(
-      'lag_records',
-      'Records on the log that are not processed yet',
-      ['topic', 'partition'],
-      async (set) => {
-        for (const { topic, partition, lagRecords } of await engine.lag())
-          set(lagRecords, topic, String(partition))
-      },
-    )
-    gauge(
-      'lag_seconds',
-      'Age of the oldest record that is not processed',
-      ['topic', 'partition'],
-      async (set) => {
-        for (const { topic, partition, lagSeconds } of await engine.lag())
-          set(lagSeconds, topic, String(partition))
-      },
-    )
-    gauge('ready', '1 when everything on the log is processed and the engine works', [], (set) =>
-      set(engine.isCaughtUp && engine.failure === undefined ? 1 : 0),
-    )
+    const stages = {
+      append: commits.labels({ stage: 'append' }),
+      sync: commits.labels({ stage: 'sync' }),
+      checkpoint: commits.labels({ stage: 'checkpoint' }),
+    }
+    this.#endings = [
+      engine.commitTimes.listen((stage, seconds) => stages[stage].observe(seconds)),
+      addProcessMetrics(this.#registry),
+    ]
+    this.#addEngine(engine)
+    this.#addModels(engine)
+    this.#addInputs(engine)
   }
 
-  observe(route: string, method: string, status: number, seconds: number): void {
+  /** One answered request, or an aborted one. */
+  observe(route: string, method: string, status: number | 'aborted', seconds: number): void {
     const id = `${method} ${route} ${status}`
     let child = this.#known.get(id)
     if (child === undefined) {
@@ -138,6 +68,14 @@ export class Metrics {
       this.#known.set(id, child)
     }
     child.observe(seconds)
+  }
+
+  countEvents(event: string, count: number): void {
+    this.#appended.inc({ event }, count)
+  }
+
+  dropConnection(): void {
+    this.#dropped.inc()
   }
 
   get contentType(): string {
@@ -148,8 +86,107 @@ export class Metrics {
     return this.#registry.metrics()
   }
 
-  /** Stops what gathers the process's own figures. */
+  /** Stops all watching. */
   close(): void {
+    for (const end of this.#endings) end()
     this.#registry.clear()
   }
+
+  #addEngine({ assembly }: Engine): void {
+    this.#counter('records', 'Records processed since the start of the process', [], (add) =>
+      add(assembly.task.processed),
+    )
+    this.#counter('dead_letters', 'Records refused since the start of the process', [], (add) =>
+      add(assembly.task.refused),
+    )
+    this.#counter('dropped_records', 'Records that an operator left out', ['operator', 'reason'], (add) => {
+      for (const { operator, reason, count } of assembly.graph.drops.counts()) add(count, operator, reason)
+    })
+    this.#counter('late_events', 'Events too late for every window of a view', ['view'], (add) => {
+      for (const [name, { stores }] of assembly.views) {
+        add(
+          stores.reduce((sum, store) => sum + store.expiredEvents, 0),
+          name,
+        )
+      }
+    })
+  }
+
+  #addModels({ assembly: { models } }: Engine): void {
+    this.#counter('predictions', 'Predictions of a model, over the whole log', ['model'], (add) => {
+      for (const [name, part] of models) add(part.tally().predictions, name)
+    })
+    const outcomes = 'Labels of a model by what became of them, over the whole log'
+    this.#counter('labels', outcomes, ['model', 'outcome'], (add) => {
+      for (const [name, part] of models) {
+        const { predictions: _, ...counts } = part.tally()
+        for (const [outcome, count] of Object.entries(counts)) add(count, name, outcome)
+      }
+    })
+    const quality = 'Progressive metrics, of the model and of its baselines'
+    this.#gauge('model_quality', quality, ['model', 'scorer', 'metric'], (set) => {
+      for (const [name, part] of models) {
+        for (const [scorer, metrics] of Object.entries(part.evaluation.quality())) {
+          for (const [metric, value] of Object.entries(metrics)) set(value, name, scorer, metric)
+        }
+      }
+    })
+  }
+
+  #addInputs(engine: Engine): void {
+    const labels = ['topic', 'partition']
+    // Reads the log once for the four that are collected together.
+    let lag: Promise<readonly InputLag[]> | undefined
+    const shared = () => {
+      lag ??= engine.lag().finally(() => {
+        lag = undefined
+      })
+      return lag
+    }
+    const input = (name: string, help: string, value: (lag: InputLag) => number) =>
+      this.#gauge(name, help, labels, async (set) => {
+        for (const each of await shared()) set(value(each), each.topic, String(each.partition))
+      })
+    input('input_position', 'Next offset to be processed', ({ position }) => position)
+    input('input_end_offset', 'Next offset to be written', ({ endOffset }) => endOffset)
+    input('lag_records', 'Records on the log that are not processed yet', ({ lagRecords }) => lagRecords)
+    input('lag_seconds', 'Age of the oldest record that is not processed', ({ lagSeconds }) => lagSeconds)
+    this.#gauge('up', '1 while the engine works, 0 once it has failed', [], (set) =>
+      set(engine.failure === undefined ? 1 : 0),
+    )
+  }
+
+  #gauge(
+    name: string,
+    help: string,
+    labels: readonly string[],
+    read: (set: Set) => void | Promise<void>,
+  ): void {
+    new Gauge({
+      name: `headwater_${name}`,
+      help,
+      labelNames: [...labels],
+      registers: [this.#registry],
+      async collect() {
+        this.reset()
+        await read((value, ...values) => this.set(labelled(labels, values), value))
+      },
+    })
+  }
+
+  #counter(name: string, help: string, labels: readonly string[], read: (add: Set) => void): void {
+    new Counter({
+      name: `headwater_${name}_total`,
+      help,
+      labelNames: [...labels],
+      registers: [this.#registry],
+      collect() {
+        this.reset()
+        read((value, ...values) => this.inc(labelled(labels, values), value))
+      },
+    })
+  }
 }
+
+const labelled = (names: readonly string[], values: readonly string[]): Record<string, string> =>
+  Object.fromEntries(names.map((name, index) => [name, values[index] ?? '']))

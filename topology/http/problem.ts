@@ -1,32 +1,52 @@
 import { EngineError, type ErrorCode } from '../../state/contracts/engine-error.ts'
 
 /** An error as the caller gets it: RFC 9457, `application/problem+json`. */
-export interface Problem {
+export interface Problem extends ProblemMembers {
   /** Names the kind of problem; the same for ever. */
   readonly type: string
   readonly title: string
   readonly status: number
   /** What was found, what was expected and what to do. */
   readonly detail: string
-  /** The engine's error code, where it is one of the engine's. */
-  readonly code?: string
-  /** The parts of the detail, for programs. */
+  /** The engine's error code, or the door's own. */
+  readonly code: string
+}
+
+/** The parts of the detail, for programs; each where there is one. */
+export interface ProblemMembers {
+  readonly field?: string
+  /** Line of an NDJSON body, from 1, empty lines counted. */
+  readonly line?: number
+  readonly found?: unknown
+  readonly expected?: unknown
+  /** What the caller can do about it. */
+  readonly action?: string
+  /** Everything the engine's error carries. */
   readonly context?: Readonly<Record<string, unknown>>
 }
+
+type Headers = Readonly<Record<string, string>>
 
 /** A refusal of the door itself. */
 export class HttpProblem extends Error {
   override readonly name = 'HttpProblem'
   readonly problem: Problem
-  readonly headers: Readonly<Record<string, string>>
+  readonly headers: Headers
 
-  constructor(status: number, code: string, detail: string, headers: Readonly<Record<string, string>> = {}) {
+  constructor(
+    status: number,
+    code: string,
+    detail: string,
+    members: ProblemMembers & { readonly headers?: Headers } = {},
+  ) {
     super(detail)
-    this.problem = { type: typeOf(code), title: titleOf(status), status, detail, code }
+    const { headers = {}, ...parts } = members
+    this.problem = { type: typeOf(code), title: titleOf(status), status, detail, code, ...parts }
     this.headers = headers
   }
 }
 
+/** Which status an engine error has. Others are 503 where the same call may succeed later, else 500. */
 const statuses: Partial<Record<ErrorCode, number>> = {
   'contract-violation': 400,
   'event-time-refused': 400,
@@ -40,38 +60,34 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   'dead-letter-unknown': 404,
   'request-repeated': 409,
   'engine-stopping': 503,
-  'log-disk': 503,
   'log-closed': 503,
-  'store-failed': 503,
   'record-failed': 503,
+  'store-failed': 503,
+  'suppress-full': 503,
+  'writer-fenced': 503,
+  'writer-untrusted': 503,
 }
 
-/** Any error as a problem; what is not an operating error keeps its details to itself. */
-export function problemOf(error: unknown): Problem {
-  if (error instanceof HttpProblem) return error.problem
-  if (error instanceof EngineError) {
-    const status = statuses[error.code as ErrorCode] ?? 500
-    return {
-      type: typeOf(error.code),
-      title: titleOf(status),
-      status,
-      detail: error.message,
-      code: error.code,
-      context: plainContext(error.context),
-    }
+/** Seconds after which a caller may try again what failed for a while. */
+export const retryAfter = { 'retry-after': '1' } as const
+
+/** Any error as a refusal; what is not an operating error keeps its details to itself. */
+export function refusalOf(error: unknown): HttpProblem {
+  if (error instanceof HttpProblem) return error
+  if (!(error instanceof EngineError)) {
+    const detail = 'the engine met an error that it does not know; its own output has the details'
+    return new HttpProblem(500, 'internal-error', detail)
   }
-  if (error instanceof RangeError) {
-    return {
-      type: typeOf('bad-request'),
-      title: titleOf(400),
-      status: 400,
-      detail: error.message,
-      code: 'bad-request',
-    }
-  }
-  const code = 'internal-error'
-  const detail = 'the engine met an error that it does not know; its own output has the details'
-  return { type: typeOf(code), title: titleOf(500), status: 500, detail, code }
+  const status = statuses[error.code as ErrorCode] ?? (error.retriable ? 503 : 500)
+  const context = plainContext(error.context)
+  const { field, found, expected } = context
+  return new HttpProblem(status, error.code, error.message, {
+    ...(typeof field === 'string' ? { field } : {}),
+    ...(found === undefined ? {} : { found }),
+    ...(expected === undefined ? {} : { expected }),
+    context,
+    ...(error.retriable ? { headers: retryAfter } : {}),
+  })
 }
 
 const typeOf = (code: string): string => `urn:headwater:problem:${code}`
@@ -85,8 +101,10 @@ const titles: Readonly<Record<number, string>> = {
   408: 'The request took too long to arrive',
   409: 'Conflict',
   413: 'Too large',
+  414: 'Path too long',
   415: 'Media type not supported',
   429: 'Too many requests at once',
+  431: 'Headers too large',
   500: 'Internal error',
   503: 'Not available now',
 }
