@@ -69,7 +69,8 @@ const views = (terminalSource: typeof transaction | typeof byTerminal) => [
   }),
 ]
 
-const packed = (features: Float64Array) => new Uint8Array(features.buffer, features.byteOffset, features.byteLength)
+const packed = (features: Float64Array) =>
+  new Uint8Array(features.buffer, features.byteOffset, features.byteLength)
 
 /** `path` is the fraud handbook's transactions.csv.gz. */
 export function fraudTopology(path: string, hop: 'fused' | 'log') {

@@ -21,9 +21,12 @@ const runners: Readonly<Record<string, CaseRunner>> = {
 /** Sections that hold facts about the data, not results to be met. */
 const notCases = new Set(['meta', 'datasets', 'streams'])
 
-/** Every case of `online-learning.json` in that folder, in the file's order. */
-export function onlineLearningCases(dataFolder: string): GoldenCase[] {
-  const text = readFileSync(join(dataFolder, 'online-learning.json'), 'utf8')
+/** Every case of a file in the format of `online-learning.json`, that of the folder unless another is named, in its order. */
+export function onlineLearningCases(
+  dataFolder: string,
+  path: string = join(dataFolder, 'online-learning.json'),
+): GoldenCase[] {
+  const text = readFileSync(path, 'utf8')
   const sections = JSON.parse(text) as Record<string, Record<string, unknown>[]>
   return Object.entries(sections)
     .filter(([section]) => !notCases.has(section))

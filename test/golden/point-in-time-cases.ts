@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { asOfJoin } from '../../processors/join/stream-table-join.ts'
 import type { StreamRecord } from '../../processors/operator.ts'
 import { StreamDriver } from '../../processors/stream/stream-driver.ts'
@@ -19,9 +20,11 @@ import {
 } from './point-in-time-feeds.ts'
 import { type DatabaseOf, runViewFeed } from './view-runs.ts'
 
-/** The cases of `point-in-time.json`, those that share another's input with it. */
-export function pointInTimeCases(): readonly PointInTimeCase[] {
-  const { cases } = JSON.parse(readFileSync(new URL('point-in-time.json', import.meta.url), 'utf8')) as {
+const ownCases = fileURLToPath(new URL('point-in-time.json', import.meta.url))
+
+/** The cases of a file in the format of `point-in-time.json`, those that share another's input with it. */
+export function pointInTimeCases(path: string = ownCases): readonly PointInTimeCase[] {
+  const { cases } = JSON.parse(readFileSync(path, 'utf8')) as {
     readonly cases: readonly PointInTimeCase[]
   }
   return cases.map((each) => {

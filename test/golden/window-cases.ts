@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
 import type { StreamRecord } from '../../processors/operator.ts'
 import { StreamDriver } from '../../processors/stream/stream-driver.ts'
@@ -11,9 +12,11 @@ import { windowScript } from './window-scripts.ts'
 /** Called in the middle of a case; gives the database on which a new driver goes on. */
 export type Restart = (driver: StreamDriver) => Promise<Database>
 
-/** The cases of `windows.json`. */
-export function windowCases(): readonly WindowCase[] {
-  const file = JSON.parse(readFileSync(new URL('windows.json', import.meta.url), 'utf8')) as {
+const ownCases = fileURLToPath(new URL('windows.json', import.meta.url))
+
+/** The cases of a file in the format of `windows.json`. */
+export function windowCases(path: string = ownCases): readonly WindowCase[] {
+  const file = JSON.parse(readFileSync(path, 'utf8')) as {
     readonly scenarios: readonly WindowCase[]
   }
   return file.scenarios
