@@ -7,8 +7,11 @@ export const requestKeys = { produce: 0, endTransaction: 26 } as const
 /** Stands between a client and a broker, on loopback, and can lose an answer. */
 export interface KafkaProxy {
   readonly port: number
-  /** The next request of this kind reaches the broker, and the connection is cut before the answer comes back. */
-  cutAnswerTo(requestKey: number): void
+  /**
+   * The next request of this kind reaches the broker, and the connection is cut before the answer comes back.
+   * With `and-refuse`, no connection is taken from then on.
+   */
+  cutAnswerTo(requestKey: number, then?: 'and-refuse'): void
   /** How many answers were cut. */
   readonly cuts: number
   close(): Promise<void>
@@ -18,7 +21,13 @@ export async function startKafkaProxy(brokerPort: number): Promise<KafkaProxy> {
   const sockets = new Set<Socket>()
   let wanted: number | undefined
   let cuts = 0
+  let isRefusing = false
+  let refusesAfterCut = false
   const server = createServer((client) => {
+    if (isRefusing) {
+      client.destroy()
+      return
+    }
     const broker = connect({ host: '127.0.0.1', port: brokerPort })
     let isCut = false
     const end = () => {
@@ -38,6 +47,7 @@ export async function startKafkaProxy(brokerPort: number): Promise<KafkaProxy> {
       wanted = undefined
       cuts++
       isCut = true
+      isRefusing = refusesAfterCut
     })
     client.on('data', (chunk: Buffer) => {
       broker.write(chunk)
@@ -52,8 +62,9 @@ export async function startKafkaProxy(brokerPort: number): Promise<KafkaProxy> {
   await once(server, 'listening')
   return {
     port: (server.address() as AddressInfo).port,
-    cutAnswerTo(requestKey) {
+    cutAnswerTo(requestKey, then) {
       wanted = requestKey
+      refusesAfterCut = then === 'and-refuse'
     },
     get cuts() {
       return cuts

@@ -108,6 +108,9 @@ export function isPassing(error: unknown): boolean {
 /** A deadline by the clock that never goes back. */
 export const deadlineAfter = (durationMs: number): number => performance.now() + durationMs
 
+/** A topic that was just created may not be known to every broker; one that stays unknown for longer is gone. */
+const unknownTopicPassesWithinMs = 3_000
+
 /**
  * Does `work` again while it fails for a passing reason, with growing pauses,
  * until the deadline.
@@ -120,17 +123,26 @@ export async function persistently<Result>(
   deadline: number,
   work: () => Promise<Result>,
 ): Promise<Result> {
+  const goneAfter = deadlineAfter(unknownTopicPassesWithinMs)
   for (let pauseMs = 4; ; pauseMs = Math.min(pauseMs * 2, 250)) {
     try {
       return await work()
     } catch (error) {
-      if (!isPassing(error)) throw asEngineError(operation, error)
+      const isGone = brokerCodeOf(error) === kafkaCodes.unknownTopic && performance.now() > goneAfter
+      if (isGone || !isPassing(error)) throw asEngineError(operation, error)
       if (performance.now() + pauseMs > deadline) {
         throw new EngineError('kafka-unavailable', { operation, detail: messageOf(error) }, { cause: error })
       }
       await sleep(pauseMs)
     }
   }
+}
+
+/** The broker's code behind an answer that says no, also where an EngineError carries it. */
+export function brokerCodeOf(error: unknown): number | undefined {
+  if (error instanceof KafkaFailure) return error.code
+  const isRefusal = error instanceof EngineError && error.code === 'kafka-refused'
+  return isRefusal && error.cause instanceof KafkaFailure ? error.cause.code : undefined
 }
 
 export function asEngineError(operation: string, error: unknown): unknown {

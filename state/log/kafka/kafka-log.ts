@@ -14,7 +14,7 @@ import {
 } from '../topic-catalog.ts'
 import { AppendWatch } from './append-watch.ts'
 import { KafkaClient, type KafkaConnections } from './kafka-cluster.ts'
-import { deadlineAfter, persistently } from './kafka-failure.ts'
+import { brokerCodeOf, deadlineAfter, kafkaCodes, persistently } from './kafka-failure.ts'
 import { type CheckedKafkaOptions, checkedKafkaOptions, type KafkaLogOptions } from './kafka-options.ts'
 import { KafkaWriter } from './kafka-writer.ts'
 import { PartitionReader, PrefetchBudget } from './partition-reader.ts'
@@ -123,17 +123,17 @@ class OpenKafkaLog implements KafkaLog {
   }
 
   async offsets(topic: string, partition: number): Promise<OffsetRange> {
-    return await (await this.#reader(topic, partition)).offsets()
+    return await this.#onPartition(topic, partition, (reader) => reader.offsets())
   }
 
   async offsetForTime(topic: string, partition: number, atMs: TimestampMs): Promise<bigint> {
-    return await (await this.#reader(topic, partition)).offsetForTime(atMs)
+    return await this.#onPartition(topic, partition, (reader) => reader.offsetForTime(atMs))
   }
 
   async read(request: ReadRequest): Promise<RecordBatch> {
     this.#checkOpen()
     checkReadLimits(request)
-    return await (await this.#reader(request.topic, request.partition)).read(request)
+    return await this.#onPartition(request.topic, request.partition, (reader) => reader.read(request))
   }
 
   async appended(signal: AbortSignal): Promise<void> {
@@ -175,7 +175,8 @@ class OpenKafkaLog implements KafkaLog {
   }
 
   async consumed(topic: string, partition: number): Promise<bigint | undefined> {
-    await this.#reader(topic, partition)
+    await this.#topic(topic)
+    this.#catalog.partition(topic, partition)
     const { clientId, patienceMs, topicPrefix } = this.#options
     const asked = { groupId: clientId, topics: [topicPrefix + topic] }
     const found = await persistently('reading positions', deadlineAfter(patienceMs), () =>
@@ -202,10 +203,21 @@ class OpenKafkaLog implements KafkaLog {
     this.#appended.notify()
   }
 
-  async #reader(topic: string, partition: number): Promise<PartitionReader> {
-    const { partitions, spec } = await this.#topic(topic)
-    if (partitions[partition] === undefined) this.#catalog.partition(spec.name, partition)
-    return this.#readerOf(partitions[partition]!)
+  async #onPartition<Result>(
+    name: string,
+    partition: number,
+    work: (reader: PartitionReader) => Promise<Result>,
+  ): Promise<Result> {
+    const topic = await this.#topic(name)
+    try {
+      return await work(this.#readerOf(this.#catalog.partition(name, partition)))
+    } catch (error) {
+      if (brokerCodeOf(error) !== kafkaCodes.unknownTopic) throw error
+      // Another process has deleted it; looking it up again says so, or finds the one that took its name.
+      if (this.#catalog.find(name) === topic) this.#forget(topic)
+      await this.#topic(name)
+      throw error
+    }
   }
 
   #readerOf(held: TopicPartition): PartitionReader {

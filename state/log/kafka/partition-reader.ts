@@ -7,7 +7,14 @@ import { earliest, type Fetched, fetchPartitions, latest, listOffset } from './f
 import { UnreadableBatch } from './fetched-batches.ts'
 import { type BatchPlace, KafkaBatch } from './kafka-batch.ts'
 import type { KafkaConnections } from './kafka-cluster.ts'
-import { deadlineAfter, isPassing, KafkaFailure, kafkaCodes, persistently } from './kafka-failure.ts'
+import {
+  brokerCodeOf,
+  deadlineAfter,
+  isPassing,
+  KafkaFailure,
+  kafkaCodes,
+  persistently,
+} from './kafka-failure.ts'
 import type { CheckedKafkaOptions } from './kafka-options.ts'
 
 /** How many bytes all partitions of a log hold that nobody has read yet. */
@@ -234,9 +241,7 @@ export class PartitionReader {
         const context = { topic: topic.spec.name, partition, offset: error.offset, detail: error.message }
         throw new EngineError('kafka-batch-unreadable', context, { cause: error })
       }
-      const { cause } = error as Error
-      const isOutOfRange = cause instanceof KafkaFailure && cause.code === kafkaCodes.offsetOutOfRange
-      if (!isOutOfRange) throw error
+      if (brokerCodeOf(error) !== kafkaCodes.offsetOutOfRange) throw error
       if (offset <= this.#reach && performance.now() < giveUpAt) return undefined
       throw await this.#outOfRange(asked)
     }

@@ -4,6 +4,7 @@ import { type EncodedBatch, type ProducerIdentity, sealBatch } from './batch-enc
 import type { CoordinatorKind, KafkaApi, KafkaConnections } from './kafka-cluster.ts'
 import {
   asEngineError,
+  brokerCodeOf,
   checkCode,
   deadlineAfter,
   isPassing,
@@ -26,6 +27,8 @@ const commitOffsetsApi: KafkaApi = { key: 28, name: 'TxnOffsetCommit', version: 
 const allReplicas = -1
 const sequences = 2 ** 31
 const attempts = 3
+/** OPERATION_NOT_ATTEMPTED: of the partitions that were asked for together with one that failed. */
+const notAttempted = 55
 
 /** Batches for one partition, in order. */
 export interface PartitionBatches {
@@ -111,7 +114,7 @@ export class TransactionalProducer {
       } catch (error) {
         this.#noteFencing(error)
         this.checkUsable()
-        const code = codeOf(error)
+        const code = brokerCodeOf(error)
         if (code === undefined || !resetting.has(code) || attempt === attempts)
           throw await this.#giveUp(error)
       }
@@ -152,7 +155,7 @@ export class TransactionalProducer {
       await this.#endTransaction(false, deadline)
     } catch (error) {
       // Nothing was open at the coordinator.
-      if (codeOf(error) !== kafkaCodes.invalidTransactionState) {
+      if (brokerCodeOf(error) !== kafkaCodes.invalidTransactionState) {
         this.#noteFencing(error)
         throw error
       }
@@ -162,7 +165,7 @@ export class TransactionalProducer {
 
   /** Rolls back without insisting, and gives the error to throw. The next commit rolls back in any case. */
   async #giveUp(error: unknown): Promise<unknown> {
-    const isRefused = codeOf(error) !== undefined
+    const isRefused = brokerCodeOf(error) !== undefined
     if (isRefused) await this.#rollBack(this.#deadline()).catch(() => {})
     return asEngineError('a commit', error)
   }
@@ -205,12 +208,11 @@ export class TransactionalProducer {
       })
       const answer = await this.#connections.call(node, addPartitionsApi, request)
       answer.int32()
-      // One partition's failure is told as OPERATION_NOT_ATTEMPTED of the others.
       const codes = answer.array(() => {
-        answer.string()
-        return answer.array(() => [answer.int32(), answer.int16()] as const)
+        const name = answer.string()
+        return answer.array(() => [`${name}[${answer.int32()}]`, answer.int16()] as const)
       })
-      for (const [, code] of codes.flat()) if (code !== 55) checkCode(code)
+      for (const [name, code] of codes.flat()) if (code !== notAttempted) checkCode(code, name)
     })
   }
 
@@ -355,21 +357,13 @@ export class TransactionalProducer {
   }
 
   #noteFencing(error: unknown): void {
-    const code = codeOf(error)
+    const code = brokerCodeOf(error)
     if (code !== undefined && fencing.has(code)) this.#state = 'fenced'
   }
 
   #deadline(): number {
     return deadlineAfter(this.#options.patienceMs)
   }
-}
-
-/** The broker's code behind an error that says no for good. */
-function codeOf(error: unknown): number | undefined {
-  if (error instanceof KafkaFailure) return error.code
-  const { cause } = error as Error
-  const isRefusal = error instanceof EngineError && error.code === 'kafka-refused'
-  return isRefusal && cause instanceof KafkaFailure ? cause.code : undefined
 }
 
 /** All of them to their ends, then the first failure: what is still on its way must not meet the roll-back. */

@@ -153,6 +153,26 @@ describe.skipIf(broker === undefined)('a commit whose answer is lost', () => {
     expect(await values(log)).toEqual(['first', 'second'])
     expect(await log.consumed('events', 0)).toBe(7n)
   })
+
+  test('and that cannot be asked for again is unknown: a new writer settles it', async () => {
+    prefix = `${randomBytes(6).toString('hex')}.`
+    const direct = await openLog()
+    await direct.createTopic({ name: 'events', partitions: 1 })
+    proxy = keep(await startKafkaProxy(Number(broker!.brokers[0]!.split(':')[1])))
+    const log = await openLog({ route: () => ({ host: '127.0.0.1', port: proxy.port }), patienceMs: 500 })
+    const writer = await log.writer('w')
+    put(writer, 'first')
+    proxy.cutAnswerTo(requestKeys.endTransaction, 'and-refuse')
+    const error = await failure(writer.commit([{ topic: 'events', partition: 0, offset: 7n }]))
+    expect(error).toMatchObject({ code: 'writer-untrusted', retriable: false })
+    put(writer, 'never')
+    expect(await failure(writer.commit())).toMatchObject({ code: 'writer-untrusted' })
+    const newer = await direct.writer('w')
+    expect([await values(direct), await direct.consumed('events', 0)]).toEqual([['first'], 7n])
+    put(newer, 'second')
+    await newer.commit()
+    expect(await values(direct)).toEqual(['first', 'second'])
+  })
 })
 
 describe.skipIf(broker?.process === undefined)('a broker that stops', () => {
