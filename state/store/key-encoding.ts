@@ -31,28 +31,42 @@ export function compareKeys(a: OrderedKey, b: OrderedKey): number {
   return a.length - b.length
 }
 
-/** @throws RangeError for NaN, a bigint beyond 64 bits and text that is not well-formed Unicode. */
-export function checkKey(key: OrderedKey): void {
+/**
+ * The key as it comes back from its bytes: itself, or with 0 for -0.
+ *
+ * @throws RangeError for NaN, a bigint beyond 64 bits and text that is not
+ *   well-formed Unicode; TypeError for what is no part of a key at all
+ */
+export function checkedKey(key: OrderedKey): OrderedKey {
+  let hasNegativeZero = false
   for (const part of key) {
-    if (Number.isNaN(part)) throw new RangeError('NaN is no part of a key')
-    if (typeof part === 'bigint' && (part < smallestLong || part > largestLong)) {
-      throw new RangeError(`key part ${part} is beyond 64 bits`)
-    }
-    if (typeof part === 'string' && !part.isWellFormed()) {
-      throw new RangeError(`key part ${JSON.stringify(part)} is not well-formed Unicode`)
+    if (typeof part === 'number') {
+      if (Number.isNaN(part)) throw new RangeError('NaN is no part of a key')
+      hasNegativeZero ||= Object.is(part, -0)
+    } else if (typeof part === 'string') {
+      if (!part.isWellFormed()) {
+        throw new RangeError(`key part ${JSON.stringify(part)} is not well-formed Unicode`)
+      }
+    } else if (typeof part === 'bigint') {
+      if (part < smallestLong || part > largestLong)
+        throw new RangeError(`key part ${part} is beyond 64 bits`)
+    } else if (typeof part !== 'boolean' && part !== null) {
+      throw new TypeError(`a part of a key is text, a number, a boolean or null, got ${typeof part}`)
     }
   }
+  // A sum turns -0 into 0 and leaves every other number.
+  return hasNegativeZero ? key.map((part) => (part === 0 ? part + 0 : part)) : key
 }
 
-/** @throws RangeError as `checkKey` does */
+/** @throws RangeError, TypeError as `checkedKey` does */
 export function encodeKey(key: OrderedKey): Buffer {
-  checkKey(key)
+  checkedKey(key)
   const chunks: Uint8Array[] = []
   for (const part of key) chunks.push(encodePart(part))
   return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)
 }
 
-/** @throws RangeError for bytes that no key encodes to */
+/** @throws RangeError for bytes that end inside a part or begin none */
 export function decodeKey(bytes: Uint8Array): OrderedKey {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const key: KeyPart[] = []

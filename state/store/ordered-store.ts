@@ -1,17 +1,14 @@
-import { Packr } from 'msgpackr'
 import BTreeModule from 'sorted-btree'
 import type { Database, DatabaseWrite } from './database.ts'
-import { checkKey, compareKeys, decodeKey, encodeKey } from './key-encoding.ts'
+import { checkedKey, compareKeys, decodeKey, encodeKey } from './key-encoding.ts'
 import type { KeyPart, OrderedKey, OrderedStore } from './state-store.ts'
+import { packValue, unpackValue } from './value-encoding.ts'
 
 // The package is CommonJS with an ES default: Node hands over the module, bundlers the class.
 const BTree = ((BTreeModule as { default?: unknown }).default ?? BTreeModule) as typeof BTreeModule.default
 
-/** No record structures: they would make a value's bytes depend on what was written before it. */
-const values = new Packr({ useRecords: false, moreTypes: true, int64AsType: 'bigint' })
-
-/** What a change costs roughly until it is collected: its key, its value and the bookkeeping. */
-const changeBytes = 128
+/** What a change is taken to cost before any was collected: its key, its value and the bookkeeping. */
+const firstChangeBytes = 128
 
 interface Entry<Value> {
   value: Value
@@ -21,8 +18,9 @@ interface Entry<Value> {
 
 /**
  * An empty store; `restore` loads what the database has under its name.
- * Values are plain data: numbers, bigints, text, bytes, lists and objects of
- * them; a restored -0 is 0, a Map comes back as an object.
+ * Values are the plain data that `packValue` takes, and come back as they
+ * were. Reads and writes of resident entries cost a search in a B-tree, or in
+ * a map for keys of one part; nothing is encoded before `collect`.
  */
 export function orderedStore<Value>(name: string): OrderedStore<Value> {
   return new TreeStore<Value>(name)
@@ -35,6 +33,8 @@ class TreeStore<Value> implements OrderedStore<Value> {
   readonly #single = new Map<KeyPart, Entry<Value>>()
   /** Keys put or deleted since the last collect; one may be in it twice. */
   #dirty: OrderedKey[] = []
+  /** Mean of the last collect. */
+  #changeBytes = firstChangeBytes
 
   constructor(name: string) {
     this.name = name
@@ -45,7 +45,7 @@ class TreeStore<Value> implements OrderedStore<Value> {
   }
 
   get dirtyBytes(): number {
-    return this.#dirty.length * changeBytes
+    return Math.round(this.#dirty.length * this.#changeBytes)
   }
 
   get(key: OrderedKey): Value | undefined {
@@ -55,9 +55,9 @@ class TreeStore<Value> implements OrderedStore<Value> {
   put(key: OrderedKey, value: Value): void {
     const entry = this.#find(key)
     if (entry === undefined) {
-      checkKey(key)
-      this.#add(key, { value, isDirty: true })
-      this.#dirty.push(key)
+      const kept = checkedKey(key)
+      this.#add(kept, { value, isDirty: true })
+      this.#dirty.push(kept)
       return
     }
     entry.value = value
@@ -84,25 +84,30 @@ class TreeStore<Value> implements OrderedStore<Value> {
   async restore(database: Database): Promise<void> {
     for await (const chunk of database.scan(this.name)) {
       for (const { key, value } of chunk) {
-        this.#add(decodeKey(key), { value: values.unpack(value) as Value, isDirty: false })
+        this.#add(decodeKey(key), { value: unpackValue(value) as Value, isDirty: false })
       }
     }
   }
 
   collect(into: DatabaseWrite[]): void {
     const keys = this.#dirty.sort(compareKeys)
-    this.#dirty = []
+    if (keys.length === 0) return
+    let bytes = 0
     for (const [index, key] of keys.entries()) {
       const next = keys[index + 1]
       if (next !== undefined && compareKeys(key, next) === 0) continue
       const entry = this.#find(key)
-      if (entry !== undefined) entry.isDirty = false
-      into.push({
+      const write: DatabaseWrite = {
         space: this.name,
         key: encodeKey(key),
-        ...(entry === undefined ? {} : { value: values.pack(entry.value) }),
-      })
+        ...(entry === undefined ? {} : { value: packValue(entry.value) }),
+      }
+      if (entry !== undefined) entry.isDirty = false
+      into.push(write)
+      bytes += write.key.length + (write.value?.length ?? 0)
     }
+    this.#dirty = []
+    this.#changeBytes = Math.max(1, bytes / keys.length)
   }
 
   clear(): void {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { compareKeys, decodeKey, encodeKey } from '../../../state/store/key-encoding.ts'
+import { checkedKey, compareKeys, decodeKey, encodeKey } from '../../../state/store/key-encoding.ts'
 import type { KeyPart, OrderedKey } from '../../../state/store/state-store.ts'
 
 const part: fc.Arbitrary<KeyPart> = fc.oneof(
@@ -78,6 +78,30 @@ describe('the encoding of keys', () => {
     expect(() => encodeKey([Number.NaN])).toThrow(/NaN/)
     expect(() => encodeKey([2n ** 63n])).toThrow(/64 bits/)
     expect(() => encodeKey(['\ud800'])).toThrow(/well-formed/)
+    expect(() => encodeKey([undefined as unknown as null])).toThrow(TypeError)
+    expect(() => encodeKey([['nested'] as unknown as null])).toThrow(TypeError)
+  })
+
+  it('takes -0 for 0', () => {
+    expect(encodeKey(['a', -0])).toEqual(encodeKey(['a', 0]))
+    expect(compareKeys(['a', -0], ['a', 0])).toBe(0)
+    expect(checkedKey(['a', -0, 0n])).toEqual(['a', 0, 0n])
+  })
+
+  it('reads any bytes as a key or refuses them with a RangeError', () => {
+    const tagged = fc.array(fc.oneof(fc.constantFrom(0, 1, 2, 3, 0x10, 0x20, 0xff), fc.nat(255)), {
+      maxLength: 24,
+    })
+    fc.assert(
+      fc.property(tagged, (bytes) => {
+        try {
+          expect(Array.isArray(decodeKey(Uint8Array.from(bytes)))).toBe(true)
+        } catch (error) {
+          expect(error).toBeInstanceOf(RangeError)
+        }
+      }),
+      runs,
+    )
   })
 
   it('refuses bytes that no key encodes to, wherever they are cut', () => {
