@@ -114,6 +114,24 @@ describe('a starter, from nothing to answers', () => {
     expect(JSON.parse(rebuilt.out)).toMatchObject({ equal: true })
   })
 
+  test('the features are listed, shown and drawn', async () => {
+    const list = await headwater(['features', 'list', '--data', data(), '--json'])
+    expect(JSON.parse(list.out)).toMatchObject({
+      view: 'visitor',
+      entity: ['visitorId'],
+      usedBy: ['model buys'],
+    })
+    const shown = await headwater(['features', 'show', 'visitor', '--data', data()])
+    expect(shown.out).toMatch(/visits7d\s+count\s+visit\s+7 d\s+1 h/)
+    const mermaid = await headwater(['features', 'lineage', '--data', data()])
+    expect(mermaid.out).toContain('view_visitor["view visitor"] -->|is read by| model_buys["model buys"]')
+    const dot = await headwater(['features', 'lineage', '--data', data(), '--dot'])
+    expect(dot.out).toContain('"event outcome" -> "model buys" [label="labels"]')
+    const unknown = await headwater(['features', 'show', 'visitors', '--data', data()])
+    expect(unknown).toMatchObject({ code: 2, out: '' })
+    expect(unknown.errors).toContain('known views: visitor')
+  })
+
   test('follow prints what is appended while it runs', async () => {
     const follow = start(['log', 'follow', 'visit', '--data', data(), '--json'])
     // What comes after the start is followed, so one is appended until the first is seen.

@@ -3,6 +3,7 @@ import { Engine } from '../runtime/engine.ts'
 import { CliError } from './cli-error.ts'
 import { runningDoor, topologyOf } from './data-folder.ts'
 import { callDoor } from './door-client.ts'
+import { dotOf, lineageOf, mermaidOf, viewsOf } from './feature-registry.ts'
 import { table } from './table.ts'
 
 export interface FeaturesGetOptions {
@@ -17,6 +18,66 @@ interface FeatureValues {
   readonly key: readonly (string | number)[]
   readonly at: number
   readonly features: Readonly<Record<string, number | null>>
+}
+
+export interface FeaturesOptions {
+  readonly data: string
+  readonly topology?: string
+  readonly json?: boolean
+}
+
+/** `features list`: every view, and the models and streams that read it. */
+export async function featuresListCommand(options: FeaturesOptions): Promise<number> {
+  const declaration = await topologyOf(options.data, options.topology)
+  const views = viewsOf(declaration)
+  if (options.json) for (const view of views) process.stdout.write(`${JSON.stringify(view)}\n`)
+  else {
+    const rows = views.map(({ view, entity, owner, freshness, features, usedBy }) => [
+      view,
+      entity.join(', '),
+      owner,
+      freshness,
+      String(features.length),
+      usedBy.join(', '),
+    ])
+    process.stdout.write(`${table(['view', 'entity', 'owner', 'freshness', 'features', 'used by'], rows)}\n`)
+  }
+  return 0
+}
+
+/** `features show`: one view with all that it declares. */
+export async function featuresShowCommand(name: string, options: FeaturesOptions): Promise<number> {
+  const declaration = await topologyOf(options.data, options.topology)
+  const found = viewsOf(declaration).find(({ view }) => view === name)
+  if (found === undefined) {
+    const known = declaration.views.map((view) => view.name).join(', ')
+    throw new CliError(`feature view "${name}" does not exist; known views: ${known || 'none'}`)
+  }
+  if (options.json) process.stdout.write(`${JSON.stringify(found)}\n`)
+  else {
+    const { view, version, description, entity, owner, freshness, usedBy } = found
+    const rows = found.features.map(({ feature, of, from, over, hop }) => [feature, of, from, over, hop])
+    process.stdout.write(`${view} (version ${version}): ${description}
+  about      ${entity.join(', ')}
+  owner      ${owner}
+  freshness  ${freshness}
+  used by    ${usedBy.join(', ') || 'nobody'}
+
+${table(['feature', 'what', 'from', 'window', 'hop'], rows)}
+`)
+  }
+  return 0
+}
+
+/** `features lineage`: events, features and models as a graph, in Mermaid or DOT. */
+export async function featuresLineageCommand(
+  options: FeaturesOptions & { readonly dot?: boolean },
+): Promise<number> {
+  const declaration = await topologyOf(options.data, options.topology)
+  const edges = lineageOf(declaration)
+  if (options.json) for (const edge of edges) process.stdout.write(`${JSON.stringify(edge)}\n`)
+  else process.stdout.write(options.dot ? dotOf(edges) : mermaidOf(edges))
+  return 0
 }
 
 /** `features get`: asks the running engine, else opens the folder and reads the state itself. */

@@ -8,7 +8,12 @@ import {
   deadLettersListCommand,
   deadLettersReinjectCommand,
 } from './dead-letters-command.ts'
-import { featuresGetCommand } from './features-command.ts'
+import {
+  featuresGetCommand,
+  featuresLineageCommand,
+  featuresListCommand,
+  featuresShowCommand,
+} from './features-command.ts'
 import { initCommand } from './init-command.ts'
 import { appendCommand, followCommand, readCommand, topicsCommand, verifyCommand } from './log-command.ts'
 import { predictionsShowCommand } from './predictions-command.ts'
@@ -83,6 +88,13 @@ const withTopology = (command: Command): Command =>
     'module of the topology (default: the one that ran there last)',
   )
 
+/** Commands that need the declaration and no data: of a module, or of the folder where it ran last. */
+const withDeclaration = (command: Command): Command =>
+  command
+    .option('--topology <module>', 'module of the topology')
+    .option('--data <dir>', 'folder where it ran last, in place of --topology', '.')
+    .option('--json', 'print JSON, one value a line')
+
 const log = program.command('log').description('look at the log, append to it, check it')
 withData(log.command('topics').description('topics with partitions, records and offsets')).action((options) =>
   act(() => topicsCommand(options)),
@@ -119,6 +131,19 @@ withTopology(
 ).action((number: string, options) => act(() => deadLettersReinjectCommand(offset(number), options)))
 
 const features = program.command('features').description('look at features')
+withDeclaration(features.command('list').description('the feature views, and who uses them')).action(
+  (options) => act(() => featuresListCommand(options)),
+)
+withDeclaration(features.command('show <view>').description('one view with its features')).action(
+  (view: string, options) => act(() => featuresShowCommand(view, options)),
+)
+withDeclaration(features.command('lineage').description('events, features and models as a graph in Mermaid'))
+  .option('--dot', 'for Graphviz instead')
+  .addHelpText(
+    'after',
+    '\nExample:\n  headwater features lineage --topology ./topology.ts --dot | dot -Tsvg > lineage.svg',
+  )
+  .action((options) => act(() => featuresLineageCommand(options)))
 withTopology(features.command('get <view> <key...>').description('the features of an entity'))
   .option('--at <time>', 'as of this time, ISO-8601 or milliseconds (default: now)')
   .addHelpText('after', '\nExample:\n  headwater features get movie-taste 296 --data .headwater/movies')
