@@ -25,6 +25,7 @@ export class Admission {
   readonly #answerTimeoutMs: number
   readonly #visits = new WeakMap<FastifyRequest, Visit>()
   #count = 0
+  #inHand = 0
   #isClosing = false
 
   constructor(limit: number, answerTimeoutMs: number) {
@@ -32,9 +33,9 @@ export class Admission {
     this.#answerTimeoutMs = answerTimeoutMs
   }
 
-  /** Requests that take up room now. */
-  get count(): number {
-    return this.#count
+  /** Requests whose answer is not sent yet, refused ones included. */
+  get inHand(): number {
+    return this.#inHand
   }
 
   /** From here on every request is refused. */
@@ -47,6 +48,15 @@ export class Admission {
    * for an answer is over and none is sent.
    */
   enter(request: FastifyRequest, reply: FastifyReply, onTimeout: () => void): HttpProblem | undefined {
+    this.#inHand++
+    // Unlike the framework's own hooks this comes for every end that an exchange can have.
+    reply.raw.once('close', () => {
+      this.#inHand--
+      const ended = this.#visits.get(request)
+      if (ended === undefined) return
+      ended.isClosed = true
+      this.#leaveIfDone(ended)
+    })
     if (this.#isClosing) {
       return new HttpProblem(503, 'door-closing', 'the engine is stopping; ask again when it is back', {
         headers: { ...retryAfter, connection: 'close' },
@@ -68,11 +78,6 @@ export class Admission {
       if (!visit.isClosed) onTimeout()
       this.#leaveIfDone(visit)
     }, this.#answerTimeoutMs)
-    // Unlike the framework's own hooks this comes for every end that an exchange can have.
-    reply.raw.once('close', () => {
-      visit.isClosed = true
-      this.#leaveIfDone(visit)
-    })
     return undefined
   }
 

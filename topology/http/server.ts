@@ -52,7 +52,7 @@ export async function startServer(engine: Engine, given: HttpOptions = {}): Prom
     close() {
       closing ??= (async () => {
         admission.close()
-        await closeWithin(app, options.closeTimeoutMs)
+        await closeWithin(app, admission, options.closeTimeoutMs)
         metrics.close()
       })()
       return closing
@@ -142,11 +142,14 @@ function listenError(error: NodeJS.ErrnoException, host: string, port: number): 
   }
 }
 
-/** How often connections that were busy are looked at again while the door closes. */
+/** How often it is looked whether the last answer is sent while the door closes. */
 const closeLookMs = 20
 
-async function closeWithin(app: FastifyInstance, timeoutMs: number): Promise<void> {
-  const look = setInterval(() => app.server.closeIdleConnections(), closeLookMs)
+async function closeWithin(app: FastifyInstance, admission: Admission, timeoutMs: number): Promise<void> {
+  const look = setInterval(() => {
+    // What is left then has sent no request, or a part of one.
+    if (admission.inHand === 0) app.server.closeAllConnections()
+  }, closeLookMs)
   const cut = setTimeout(() => app.server.closeAllConnections(), timeoutMs)
   try {
     await app.close()
