@@ -14,7 +14,11 @@ let folders: LogFolders
 beforeAll(() => {
   folders = new LogFolders()
 })
-afterAll(() => folders.remove())
+const started: ChildProcess[] = []
+afterAll(() => {
+  for (const child of started) child.kill('SIGKILL')
+  folders.remove()
+})
 
 interface Child {
   readonly process: ChildProcess
@@ -28,6 +32,7 @@ function start(path: string): Child {
   const child = spawn(process.execPath, ['--import', 'tsx', script, path], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  started.push(child)
   const acknowledged: number[] = []
   let rest = ''
   let errors = ''
@@ -51,7 +56,9 @@ async function untilAcknowledged({ acknowledged }: Child, count: number): Promis
   while (acknowledged.length < count) await delay(1)
 }
 
-test('a process killed at any moment loses no acknowledged commit and leaves none by half', async () => {
+test('a process killed at any moment loses no acknowledged commit and leaves none by half', {
+  timeout: 60_000 + kills * 10_000,
+}, async () => {
   const path = folders.fresh()
   let state = seed
   const upTo = (limit: number) => {

@@ -141,5 +141,7 @@ function parse(text: string): Holder | undefined {
 }
 
 function locked(path: string, { pid, host, since }: Holder): EngineError {
-  return new EngineError('log-locked', { path, holder: `process ${pid} on ${host} since ${since}` })
+  // From here nobody can tell whether a process of another machine (or container) is alive.
+  const advice = host === hostname() ? '' : ` (another machine; if it is gone for good, remove ${path}/LOCK)`
+  return new EngineError('log-locked', { path, holder: `process ${pid} on ${host} since ${since}${advice}` })
 }

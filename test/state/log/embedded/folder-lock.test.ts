@@ -56,7 +56,9 @@ test.each(dead)('a lock %s is taken over', (_, lock) => {
 
 test('a lock of another machine stands, since nobody can see from here whether its process lives', () => {
   const path = folder(JSON.stringify({ pid: 1, host: 'elsewhere', since, token: 't' }))
-  expect(() => lockFolder(path, 0)).toThrow(`process 1 on elsewhere since ${since}`)
+  expect(() => lockFolder(path, 0)).toThrow(
+    `process 1 on elsewhere since ${since} (another machine; if it is gone for good, remove ${path}/LOCK)`,
+  )
 })
 
 test('giving back a lock that another has taken over meanwhile leaves that one alone', () => {
