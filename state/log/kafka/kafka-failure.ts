@@ -8,12 +8,7 @@ import { EngineError } from '../../contracts/engine-error.ts'
  */
 export const kafkaCodes = {
   offsetOutOfRange: 1,
-  corruptMessage: 2,
   unknownTopic: 3,
-  messageTooLarge: 10,
-  coordinatorLoading: 14,
-  coordinatorUnavailable: 15,
-  notCoordinator: 16,
   outOfOrderSequence: 45,
   duplicateSequence: 46,
   invalidProducerEpoch: 47,

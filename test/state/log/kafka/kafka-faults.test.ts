@@ -206,7 +206,11 @@ describe.skipIf(broker?.process === undefined)('a broker that stops', () => {
     const newer = await patient.writer('w')
     put(newer, 'after')
     await newer.commit()
-    expect(await values(patient)).toEqual(['before', 'after'])
+    put(writer, 'zombie')
+    expect(await failure(writer.commit())).toMatchObject({ code: 'writer-fenced' })
+    put(newer, 'still')
+    await newer.commit()
+    expect(await values(patient)).toEqual(['before', 'after', 'still'])
   })
 
   test('and starts again has every commit that it confirmed', async () => {
@@ -224,7 +228,7 @@ describe.skipIf(broker?.process === undefined)('a broker that stops', () => {
 })
 
 describe.skipIf(broker === undefined)('two writers of one id', () => {
-  test('in two processes: the older one is ended, with its positions, and cannot win the id back', async () => {
+  test('in two processes: the older one is ended, with its positions, and stays so', async () => {
     const log = await freshLog()
     const older = await log.writer('task')
     put(older, 'one')
