@@ -96,6 +96,47 @@ export function databaseSuite(open: () => Promise<Database>): void {
         expect((await entriesOf(database, 'a')).length).toBe(2_000)
       }))
 
+    it('scans the moment of the call, not that of the first read', () =>
+      using(async (database) => {
+        await database.write([{ space: 'a', key: bytes('k'), value: bytes('old') }])
+        const scan = database.scan('a')
+        await database.write([
+          { space: 'a', key: bytes('k'), value: bytes('new') },
+          { space: 'a', key: bytes('l'), value: bytes('new') },
+        ])
+        const cleared = database.scan('a')
+        await database.clear('a')
+        const read = async (chunks: AsyncIterable<readonly DatabaseEntry[]>) => {
+          const values: string[] = []
+          for await (const chunk of chunks) {
+            for (const { value } of chunk) values.push(Buffer.from(value).toString())
+          }
+          return values
+        }
+        expect(await read(scan)).toEqual(['old'])
+        expect(await read(cleared)).toEqual(['new', 'new'])
+        expect(await entriesOf(database, 'a')).toEqual([])
+      }))
+
+    it('refuses a batch with an unusable space whole', () =>
+      using(async (database) => {
+        for (const space of ['', 'x'.repeat(256), '\ud800']) {
+          const write = async () =>
+            database.write([
+              { space: 'a', key: bytes('k'), value: bytes('v') },
+              { space, key: bytes('k'), value: bytes('v') },
+            ])
+          await expect(write()).rejects.toThrow(RangeError)
+          await expect((async () => database.getMany(space, [bytes('k')]))()).rejects.toThrow(RangeError)
+          await expect((async () => database.clear(space))()).rejects.toThrow(RangeError)
+          await expect(entriesOf(database, space)).rejects.toThrow(RangeError)
+        }
+        expect(await entriesOf(database, 'a')).toEqual([])
+        const longest = 'x'.repeat(255)
+        await database.write([{ space: longest, key: bytes('k'), value: bytes('v') }])
+        expect(await entriesOf(database, longest)).toEqual([['k', 'v']])
+      }))
+
     it('can be left in the middle of a scan', () =>
       using(async (database) => {
         await database.write(
@@ -174,6 +215,71 @@ export function databaseSuite(open: () => Promise<Database>): void {
       await expect(database.write([{ space: 'a', key: bytes('k') }])).rejects.toMatchObject(closed)
       await expect(database.clear('a')).rejects.toMatchObject(closed)
       await expect(entriesOf(database, 'a')).rejects.toMatchObject(closed)
+    })
+
+    it('ends the scans that run when it is closed, with an error and not as if they were done', async () => {
+      const database = await open()
+      await database.write(
+        Array.from({ length: 5_000 }, (_, index) => ({
+          space: 'a',
+          key: Buffer.of(index >> 8, index & 255),
+          value: bytes('v'),
+        })),
+      )
+      const unread = database.scan('a')
+      let chunks = 0
+      const reading = (async () => {
+        for await (const chunk of database.scan('a')) {
+          expect(chunk.length).toBeGreaterThan(0)
+          // Waited for inside of the loop: closing must not wait for the loop in turn.
+          if (++chunks === 1) await database.close()
+        }
+      })()
+      const closed = { code: 'store-failed', context: { detail: 'the database is closed' } }
+      await expect(reading).rejects.toMatchObject(closed)
+      expect(chunks).toBe(1)
+      await expect(unread[Symbol.asyncIterator]().next()).rejects.toMatchObject(closed)
+    })
+
+    it('never gives a part of a space as the whole, whenever it is closed', async () => {
+      const count = 3_000
+      for (let turns = 0; turns < 12; turns++) {
+        const database = await open()
+        await database.write(
+          Array.from({ length: count }, (_, index) => ({
+            space: 'a',
+            key: Buffer.of(index >> 8, index & 255),
+            value: bytes('v'),
+          })),
+        )
+        const reading = entriesOf(database, 'a').then(
+          (entries) => entries.length,
+          (error: { readonly context: { readonly detail: string } }) => error.context.detail,
+        )
+        for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve))
+        await database.close()
+        expect([count, 'the database is closed']).toContain(await reading)
+      }
+    })
+
+    it('survives operations that race with closing: each is done or refused', async () => {
+      for (let round = 0; round < 5; round++) {
+        const database = await open()
+        const running: Promise<unknown>[] = []
+        for (let index = 0; index < 40; index++) {
+          if (index === 20) running.push(database.close())
+          const key = bytes(String(index))
+          running.push(database.write([{ space: 'a', key, value: key }]))
+          running.push(database.getMany('a', [key]))
+          running.push(entriesOf(database, 'a'))
+        }
+        const outcomes = await Promise.allSettled(running)
+        const reasons = outcomes.flatMap((each) =>
+          each.status === 'rejected' ? [(each.reason as { code: string }).code] : [],
+        )
+        expect(new Set(reasons)).toEqual(new Set(['store-failed']))
+        expect(reasons.length).toBeGreaterThanOrEqual(60)
+      }
     })
 
     it('finishes what runs before it closes', async () => {

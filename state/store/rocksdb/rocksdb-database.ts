@@ -129,10 +129,10 @@ class RocksdbDatabase implements Database {
         this.#refuseIfClosed('a scan')
         chunk = []
       }
-      // Closing ends an iterator early, which must not look like the end of the space.
-      this.#refuseIfClosed('a scan')
       if (chunk.length > 0) yield chunk
     } catch (error) {
+      // Closing destroys the iterator, which says only that it was destroyed.
+      this.#refuseIfClosed('a scan')
       throw this.#failed('a scan', error)
     } finally {
       this.#scans.delete(iterator)
