@@ -52,6 +52,15 @@ const withRunOptions = (command: Command): Command =>
     .option('--host <address>', 'address to serve on', '127.0.0.1')
     .option('--port <number>', 'port to serve on, 0 for any free one', wholeNumber(0, 65_535), 7070)
     .addOption(new Option('--token <text>', 'bearer token that callers must send').env('HEADWATER_TOKEN'))
+    .option('--kafka <brokers>', 'keep the log on a Kafka cluster: host:port, several with commas')
+    .option(
+      '--kafka-config <file>',
+      'JSON with the rest of the connection: ssl, sasl, topicPrefix, replicationFactor, registry.auth',
+    )
+    .option(
+      '--registry <url>',
+      'Confluent-compatible schema registry (with --kafka; default: a topic of the application)',
+    )
     .option('--open', 'serve on an address other than loopback without a token')
 
 withRunOptions(
@@ -63,7 +72,8 @@ withRunOptions(
 Examples:
   headwater run ./topology.ts
   headwater run ./topology.ts --data /var/lib/shop --port 8080
-  headwater run ./topology.ts --once --json`,
+  headwater run ./topology.ts --once --json
+  headwater run ./topology.ts --kafka localhost:9092 --registry http://localhost:8081`,
   )
   .action((module: string, options) => act(() => runCommand(module, options)))
 

@@ -1,8 +1,11 @@
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import type { Declaration } from '../../models/declaration.ts'
 import type { Quality } from '../../models/evaluation/progressive.ts'
 import { startServer } from '../http/server.ts'
 import { Engine } from '../runtime/engine.ts'
+import type { KafkaWiring } from '../runtime/wire-kafka.ts'
+import { CliError } from './cli-error.ts'
 import { announceDoor, defaultDataFolder, rememberModule } from './data-folder.ts'
 import { loadTopology } from './load-topology.ts'
 import { count, Progress } from './progress.ts'
@@ -16,6 +19,9 @@ export interface RunOptions {
   readonly port: number
   readonly token?: string
   readonly open?: boolean
+  readonly kafka?: string
+  readonly kafkaConfig?: string
+  readonly registry?: string
 }
 
 /** What `--once --json` prints as its one line. */
@@ -53,11 +59,17 @@ export async function runCommand(modulePath: string, options: RunOptions): Promi
   const engine = await Engine.open({
     topology: declaration,
     data,
+    ...clusterOf(options),
+    onNotice: (text) => process.stderr.write(`headwater: ${text}\n`),
     onRecovery: ({ records }) => recovery.update(records),
   })
   try {
     if (engine.recovered.records > 0) recovery.end(engine.recovered.records)
-    say(`${declaration.name}: log and state in ${data}`)
+    say(
+      options.kafka === undefined
+        ? `${declaration.name}: log and state in ${data}`
+        : `${declaration.name}: log on Kafka at ${options.kafka}, state in ${data}`,
+    )
     const { eventsPerSecond } = await bringIn(engine, silent, stopped.signal)
     if (stopped.signal.aborted) return 130
     if (options.once) {
@@ -72,6 +84,31 @@ export async function runCommand(modulePath: string, options: RunOptions): Promi
     return 0
   } finally {
     await engine.close()
+  }
+}
+
+/** What `--kafka`, `--kafka-config` and `--registry` say. */
+function clusterOf({ kafka, kafkaConfig, registry }: RunOptions): { readonly kafka?: KafkaWiring } {
+  if (kafka === undefined) {
+    if (kafkaConfig === undefined && registry === undefined) return {}
+    throw new CliError('--kafka-config and --registry go with --kafka')
+  }
+  const config = kafkaConfig === undefined ? {} : readConfig(kafkaConfig)
+  return {
+    kafka: {
+      ...config,
+      brokers: kafka.split(','),
+      ...(registry === undefined ? {} : { registry: { ...config.registry, urls: registry.split(',') } }),
+    },
+  }
+}
+
+/** The rest of the connection, as JSON: `{"ssl": true, "sasl": {…}, "registry": {"auth": {…}}}`. */
+function readConfig(path: string): Partial<KafkaWiring> {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as Partial<KafkaWiring>
+  } catch (error) {
+    throw new CliError(`${path} is not a JSON file: ${error instanceof Error ? error.message : error}`)
   }
 }
 

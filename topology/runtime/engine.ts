@@ -19,11 +19,16 @@ import { readDeadLetter } from './dead-letter.ts'
 import { Importer } from './importer.ts'
 import { PredictionIndex } from './prediction-index.ts'
 import { type Wiring, wire } from './wire.ts'
+import type { KafkaWiring } from './wire-kafka.ts'
 
 export interface EngineOptions {
   readonly topology: Declaration
   /** Folder of the log and the state; absent: in memory. */
   readonly data?: string
+  /** Told what an operator should know and need not act on at once. */
+  readonly onNotice?: (text: string) => void
+  /** A Kafka cluster in place of the embedded log. */
+  readonly kafka?: KafkaWiring
   readonly task?: TaskOptions
   /** Wall clock in ms. */
   readonly now?: () => number
@@ -129,7 +134,13 @@ export class Engine {
 
   static async open(options: EngineOptions): Promise<Engine> {
     const { topology, now = Date.now } = options
-    const wiring = await wire({ ...(options.data === undefined ? {} : { data: options.data }), now })
+    const wiring = await wire({
+      ...(options.data === undefined ? {} : { data: options.data }),
+      ...(options.kafka === undefined ? {} : { kafka: options.kafka }),
+      ...(options.onNotice === undefined ? {} : { onNotice: options.onNotice }),
+      app: topology.name,
+      now,
+    })
     try {
       const made: Prediction[] = []
       const commitTimes = new CommitTimes()

@@ -9,6 +9,7 @@ import { openMemoryLog } from '../../state/log/memory/memory-log.ts'
 import type { Database } from '../../state/store/database.ts'
 import { memoryDatabase } from '../../state/store/memory/memory-database.ts'
 import { openRocksdbDatabase } from '../../state/store/rocksdb/rocksdb-database.ts'
+import { type KafkaWiring, openClusterLog, sharedRegistry } from './wire-kafka.ts'
 
 /** The adapters that one engine runs on. This file is the one place that chooses them. */
 export interface Wiring {
@@ -28,12 +29,22 @@ export interface WireOptions {
   readonly now: () => number
   /** Reads the log beside a running engine, and nothing else: no writer, no state. */
   readonly readOnly?: boolean
+  /** Told what an operator should know and need not act on at once. */
+  readonly onNotice?: (text: string) => void
+  /** A Kafka cluster in place of the embedded log; `data` then holds the state alone. */
+  readonly kafka?: KafkaWiring
+  /** Name of the application: at a cluster it stands in front of what the engine keeps there. */
+  readonly app?: string
 }
 
-const schemasTopic = '_schemas'
-
-/** One process: the embedded log and RocksDB in a folder, or both in memory. */
-export async function wire({ data, now, readOnly = false }: WireOptions): Promise<Wiring> {
+/**
+ * One process: the embedded log and RocksDB in a folder, or both in memory; or
+ * the log of a Kafka cluster with RocksDB in a folder.
+ */
+export async function wire(options: WireOptions): Promise<Wiring> {
+  const { data, now, readOnly = false, kafka, app = 'headwater' } = options
+  // A cluster may have a registry's own topic of the plain name.
+  const schemasTopic = kafka === undefined ? '_schemas' : `${app}-schemas`
   if (data !== undefined && !readOnly) mkdirSync(data, { recursive: true })
   const opened: { close(): Promise<void> }[] = []
   const scratchFolders: string[] = []
@@ -46,11 +57,7 @@ export async function wire({ data, now, readOnly = false }: WireOptions): Promis
     return each
   }
   try {
-    const log = keep(
-      data === undefined
-        ? openMemoryLog({ now })
-        : await openEmbeddedLog({ path: join(data, 'log'), now, readOnly }),
-    )
+    const log = keep(await openLog(options))
     // A reader writes nowhere: what its task emits is muted, and this log is thrown away.
     const writer = keep(await (readOnly ? keep(openMemoryLog({ now })) : log).writer('engine'))
     const database = keep(
@@ -58,8 +65,8 @@ export async function wire({ data, now, readOnly = false }: WireOptions): Promis
         ? memoryDatabase()
         : await openRocksdbDatabase({ path: join(data, 'state') }),
     )
-    if (!readOnly) await log.createTopic({ name: schemasTopic, partitions: 1 })
-    const registry = await embeddedRegistry(schemaJournal(log, writer))
+    const registry =
+      (kafka && (await sharedRegistry(kafka))) ?? (await ownRegistry(log, writer, schemasTopic, readOnly))
     return {
       log,
       writer,
@@ -79,8 +86,41 @@ export async function wire({ data, now, readOnly = false }: WireOptions): Promis
   }
 }
 
+async function openLog({
+  data,
+  now,
+  readOnly = false,
+  kafka,
+  app = 'headwater',
+  onNotice = () => {},
+}: WireOptions): Promise<Log> {
+  if (kafka !== undefined) return openClusterLog(app, now, kafka)
+  if (data === undefined) return openMemoryLog({ now })
+  return openEmbeddedLog({
+    path: join(data, 'log'),
+    now,
+    readOnly,
+    onTornTail: ({ path, position, bytes }) =>
+      onNotice(`${path}: cut ${bytes} bytes at ${position} that were never written whole`),
+    onCleaningFailed: (error) =>
+      onNotice(
+        `cleaning the log failed and is tried again later: ${error instanceof Error ? error.message : error}`,
+      ),
+  })
+}
+
+async function ownRegistry(
+  log: Log,
+  writer: LogWriter,
+  topic: string,
+  readOnly: boolean,
+): Promise<SchemaRegistry> {
+  if (!readOnly) await log.createTopic({ name: topic, partitions: 1 })
+  return embeddedRegistry(schemaJournal(log, writer, topic))
+}
+
 /** The registry's events as records of a topic: the embedded registry is a fold of it. */
-function schemaJournal(log: Log, writer: LogWriter): SchemaJournal {
+function schemaJournal(log: Log, writer: LogWriter, schemasTopic: string): SchemaJournal {
   return {
     async *read() {
       const { start, end } = await log.offsets(schemasTopic, 0)
