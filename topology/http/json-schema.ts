@@ -10,6 +10,7 @@ export type JsonSchema = Readonly<Record<string, unknown>>
 
 const firstInt = -(2 ** 31)
 const lastInt = 2 ** 31 - 1
+const greatestFloat = 3.4028234663852886e38
 
 /**
  * Avro types as JSON Schemas (draft 2020-12) of what `contract.parse` takes.
@@ -111,6 +112,7 @@ function primitiveSchema(node: PrimitiveNode): JsonSchema {
     case 'long':
       return longSchema(node)
     case 'float':
+      return { type: 'number', minimum: -greatestFloat, maximum: greatestFloat }
     case 'double':
       return { type: 'number' }
     case 'string':
@@ -143,8 +145,13 @@ const decimalText = (scale: number): JsonSchema => ({
   description: `A decimal with up to ${scale} digits after the point.`,
 })
 
-const base64Text = (sizeBytes?: number): JsonSchema => ({
-  type: 'string',
-  contentEncoding: 'base64',
-  ...(sizeBytes === undefined ? {} : { description: `${sizeBytes} bytes.` }),
-})
+const sextet = '[A-Za-z0-9+/]'
+
+function base64Text(sizeBytes?: number): JsonSchema {
+  const rest = [`(${sextet}{2}==|${sextet}{3}=)?`, `${sextet}{2}==`, `${sextet}{3}=`]
+  const pattern =
+    sizeBytes === undefined
+      ? `^(${sextet}{4})*${rest[0]}$`
+      : `^(${sextet}{4}){${Math.floor(sizeBytes / 3)}}${sizeBytes % 3 === 0 ? '' : rest[sizeBytes % 3]}$`
+  return { type: 'string', contentEncoding: 'base64', pattern }
+}

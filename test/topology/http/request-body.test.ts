@@ -47,7 +47,7 @@ describe('JSON', () => {
     )
     fc.assert(
       fc.property(nested, keys, (levels, key) => {
-        const text = levels.reduce((inner, level) => level.replace('X', () => inner), key)
+        const text = levels.reduce<string>((inner, level) => level.replace('X', () => inner), key)
         expect(codeOf(() => parseJson(text, 64))).toBe('json-key-refused')
       }),
     )
