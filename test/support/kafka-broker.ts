@@ -149,15 +149,10 @@ async function startNode(jars: string, release: () => void): Promise<KafkaBroker
   if ((await readdir(jars)).length === 0) throw new Error(`${jars} is empty; remove it and try again`)
   const base = await mkdtemp(join(tmpdir(), 'headwater-kafka-'))
   let node: ChildProcess | undefined
-  const killAtExit = () => {
-    node?.kill('SIGKILL')
-    rmSync(base, { recursive: true, force: true })
-    release()
-  }
-  process.once('exit', killAtExit)
+  let watch: ChildProcess | undefined
   const stop = async () => {
     if (node !== undefined) await stopProcess(node)
-    process.off('exit', killAtExit)
+    endWatch(watch)
     await rm(base, { recursive: true, force: true })
     release()
   }
@@ -184,10 +179,12 @@ async function startNode(jars: string, release: () => void): Promise<KafkaBroker
         properties,
       ]
       node = spawn('java', args, { cwd: base, stdio: ['ignore', 'ignore', 'pipe'] })
+      watch = endWithThisProcess(node, base)
       await untilReady(node)
     }
     await start()
     const crash = async () => {
+      endWatch(watch)
       node?.kill('SIGKILL')
       if (node !== undefined) await once(node, 'close')
       await start()
@@ -200,6 +197,25 @@ async function startNode(jars: string, release: () => void): Promise<KafkaBroker
     await stop()
     throw error
   }
+}
+
+/**
+ * Ends the broker when this process is gone, however it went: a test runner
+ * kills its workers without a word. The pipe to the watching shell closes then.
+ */
+function endWithThisProcess(node: ChildProcess, base: string): ChildProcess {
+  const script = 'cat > /dev/null; kill -9 "$0"; rm -rf "$1"'
+  const watch = spawn('sh', ['-c', script, `${node.pid}`, base], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  })
+  watch.unref()
+  return watch
+}
+
+/** The shell and what it runs, which are a process group of their own. */
+function endWatch(watch: ChildProcess | undefined): void {
+  if (watch?.pid !== undefined && watch.exitCode === null) process.kill(-watch.pid)
 }
 
 async function untilReady(node: ChildProcess): Promise<void> {

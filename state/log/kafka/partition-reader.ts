@@ -99,8 +99,7 @@ export class PartitionReader {
           listOffset(this.#connections, this.name, this.held.partition, latest),
         ]),
       )
-      if (end >= this.#reach || performance.now() > giveUpAt)
-        return { start: BigInt(start), end: BigInt(end) }
+      if (this.#isVisible(end, giveUpAt)) return { start: BigInt(start), end: BigInt(end) }
       await sleep(2)
     }
   }
@@ -120,7 +119,8 @@ export class PartitionReader {
             listOffset(this.#connections, this.name, this.held.partition, Math.ceil(atMs)),
           )
     if (found < 0) return end
-    const { topic, partition } = { topic: this.held.topic.spec.name, partition: this.held.partition }
+    const { partition } = this.held
+    const topic = this.held.topic.spec.name
     for (let offset = found; offset < end; ) {
       const fetched = await this.#fetchAll(offset, BigInt(offset))
       for (const visible of fetched.batches) {
