@@ -7,6 +7,7 @@ import { last } from '../../../processors/aggregate/last.ts'
 import { max } from '../../../processors/aggregate/max.ts'
 import { mean } from '../../../processors/aggregate/mean.ts'
 import { min } from '../../../processors/aggregate/min.ts'
+import { range } from '../../../processors/aggregate/range.ts'
 import { rate } from '../../../processors/aggregate/rate.ts'
 import { sum } from '../../../processors/aggregate/sum.ts'
 import {
@@ -70,6 +71,12 @@ const cases: readonly ColumnAggregateCase[] = [
     label: 'without a prior',
     isExactOnIntegers: true,
     oracle: (events) => total(events) / events.length,
+  },
+  {
+    aggregate: range(),
+    isExactOnIntegers: true,
+    oracle: (events) =>
+      events.length === 0 ? Number.NaN : Math.max(...values(events)) - Math.min(...values(events)),
   },
   { aggregate: decayedCount(halfLifeMs), isExactOnIntegers: false, whenEmpty: 0, oracle: weight },
   {
