@@ -41,7 +41,7 @@ describe('requests beyond the limit', () => {
   })
 
   test('are not let in because earlier callers hung up', async () => {
-    server = await startServer(engine, { port: 0, maxConcurrentRequests: 1, answerTimeoutMs: 300 })
+    server = await startServer(engine, { port: 0, maxConcurrentRequests: 1, answerTimeoutMs: 1_500 })
     const body = '{"visitId":"gone","visitor":"a","page":null}'
     const head = `POST /v1/models/buys/predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`
     const socket = await rawConnection(server.url, head + body)
