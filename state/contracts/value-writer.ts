@@ -128,12 +128,13 @@ function primitiveSource(program: Program, node: PrimitiveNode, value: string, p
     case 'boolean':
       return `${check(`typeof ${value} === 'boolean'`, 'a boolean')} b[p++] = ${value} ? 1 : 0;`
     case 'int':
-      return `${check(`(${value} | 0) === ${value}`, 'a whole number of 32 bits')} ${intSource(value)}`
+      // A bigint cannot meet `|` with a number, so the type is looked at first.
+      return `${check(`typeof ${value} === 'number' && (${value} | 0) === ${value}`, 'a whole number of 32 bits')} ${intSource(value)}`
     case 'long':
       return node.bigint
         ? `${check(`typeof ${value} === 'bigint' && BigInt.asIntN(64, ${value}) === ${value}`, 'a bigint of 64 bits')}
   p = writeBigint(b, p, ${value});`
-        : `if ((${value} | 0) === ${value}) { ${intSource(value)} } else {
+        : `if (typeof ${value} === 'number' && (${value} | 0) === ${value}) { ${intSource(value)} } else {
   ${check(`Number.isSafeInteger(${value})`, 'a whole number up to 2^53 - 1')} p = writeLong(b, p, ${value}); }`
     case 'float':
       return `${check(`typeof ${value} === 'number'`, 'a number')} w.setFloat32(p, ${value}, true); p += 4;`

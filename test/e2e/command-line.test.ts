@@ -147,7 +147,9 @@ describe('a starter, from nothing to answers', () => {
     expect((await follow.ended).code).toBe(0)
   })
 
-  test('commands say what is wrong, in one line, with an exit code of its kind', async () => {
+  test('commands say what is wrong, in one line, with an exit code of its kind', {
+    timeout: 120_000,
+  }, async () => {
     const cases: readonly (readonly [args: readonly string[], code: number, text: string])[] = [
       [['log', 'topics', '--data', join(root, 'nothing')], 2, 'holds no log; check --data'],
       [['log', 'read', 'x', '--data', data()], 3, 'topic "x" does not exist; known topics'],

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { crc32c } from '../crc32c.ts'
 import { sectionHeaderBytes } from '../section.ts'
 import { SectionIndex } from '../section-index.ts'
-import type { Journal } from './journal.ts'
+import type { TopicCatalog } from '../topic-catalog.ts'
 import { type LogFiles, readFully, writeFully } from './log-files.ts'
 import { indexName, type Segment } from './segment.ts'
 
@@ -161,12 +161,18 @@ export function loadSegmentRows(files: LogFiles, folder: string, segment: Segmen
   }
 }
 
+/** Whose indexes are replaced: a journal. `moves` counts the times. */
+interface Indexed {
+  readonly catalog: TopicCatalog
+  moves: number
+}
+
 /**
  * Puts `rows`, of the segment `from`, in the place of all rows of the segments
  * `from` to `to`. In every partition those lie together, since segments and
  * offsets go up together.
  */
-export function replaceRows(journal: Journal, from: number, to: number, rows: SegmentRows): void {
+export function replaceRows(journal: Indexed, from: number, to: number, rows: SegmentRows): void {
   const byPartition = rows.byPartition(from)
   for (const topic of journal.catalog.all()) {
     for (const held of topic.partitions) {
