@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { runAggregateCase } from './aggregate-cases.ts'
 import type { CaseResult } from './case-result.ts'
 import { runDocumentedCase, runVowpalCase } from './documented-learner-cases.ts'
 import { runExactLearnerCase } from './exact-learner-cases.ts'
@@ -16,6 +17,7 @@ const runners: Readonly<Record<string, CaseRunner>> = {
   delayed: runDelayedCase,
   explain: runExplainCase,
   scaler: runScalerCase,
+  stat: runAggregateCase,
 }
 
 /** Sections that hold facts about the data, not results to be met. */
