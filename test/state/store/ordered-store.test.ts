@@ -178,6 +178,41 @@ describe('an ordered store', () => {
     expect([...store.range([4], [22])].map(([, each]) => each)).toEqual([4, -1, 6, -1, 8, -1, -1, -1, 20, 21])
   })
 
+  it('goes on from the last key given, over what is there by then, however it is changed meanwhile', () => {
+    const change = fc.record({ key, isPut: fc.boolean() })
+    fc.assert(
+      fc.property(
+        fc.array(key, { maxLength: 12 }),
+        fc.array(fc.array(change, { maxLength: 4 }), { maxLength: 12 }),
+        (first, changes) => {
+          const store = orderedStore<number>('s')
+          const present: OrderedKey[] = []
+          const put = (at: OrderedKey) => {
+            store.put(at, 1)
+            if (!present.some((each) => compareKeys(each, at) === 0)) present.push(at)
+          }
+          const drop = (at: OrderedKey) => {
+            store.delete(at)
+            const index = present.findIndex((each) => compareKeys(each, at) === 0)
+            if (index >= 0) present.splice(index, 1)
+          }
+          for (const each of first) put(each)
+          let last: OrderedKey | undefined
+          const after = () =>
+            present.filter((each) => last === undefined || compareKeys(each, last) > 0).sort(compareKeys)[0]
+          let step = 0
+          for (const [at] of store.range()) {
+            expect(at).toEqual(after())
+            last = at
+            for (const each of changes[step++] ?? []) (each.isPut ? put : drop)(each.key)
+          }
+          expect(after()).toBeUndefined()
+        },
+      ),
+      { numRuns: 500, seed: 9 },
+    )
+  })
+
   it('refuses a key of NaN and stays as it was', () => {
     const store = orderedStore<number>('s')
     store.put([1], 1)
