@@ -300,9 +300,9 @@ export function objectAggregateSuite<Input, State, Output>(
   }
   const check = (law: (events: Timed<Input>[], at: number, and: number) => void): void => {
     fc.assert(
-      fc.property(eventsOf(given.input), cut, cut, (events, at, and) =>
-        law(events, Math.min(at, and), Math.max(at, and)),
-      ),
+      fc.property(eventsOf(given.input), cut, cut, (events, at, and) => {
+        law(events, Math.min(at, and), Math.max(at, and))
+      }),
       runs,
     )
   }
