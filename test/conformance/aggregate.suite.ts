@@ -395,7 +395,8 @@ export function objectAggregateSuite<Input, State, Output>(
       })
     })
 
-    test.runIf(leftOut.length > 0)('null, NaN and infinities leave no trace', () => {
+    if (leftOut.length === 0) return
+    test('null, NaN and infinities leave no trace', () => {
       check((events, at) => {
         const bare = bytesOf(fold(events))
         let state = fold(events.slice(0, at))
