@@ -40,11 +40,6 @@ export function calibrationError(bins = 10): CalibrationMetric {
   return { ...metric, curve: curveOf }
 }
 
-/** The largest distance of predicted and observed rate among the bins of a curve. */
-export function largestError(curve: readonly CalibrationPoint[]): number {
-  return curve.length === 0 ? Number.NaN : Math.max(...curve.map(distance))
-}
-
 /** The mean distance of predicted and observed rate among the bins of a curve, by their weight. */
 export function expectedError(curve: readonly CalibrationPoint[]): number {
   const total = curve.reduce((sum, { weight }) => sum + weight, 0)

@@ -1,10 +1,7 @@
-import { betaBelow, erfc, gammaAbove, logGamma } from './special-functions.ts'
+import { betaBelow, erfc } from './special-functions.ts'
 
 /** Share of the standard normal distribution below z. */
 export const normalBelow = (z: number): number => 0.5 * erfc(-z / Math.SQRT2)
-
-/** Density of the standard normal distribution. */
-export const normalDensity = (z: number): number => Math.exp(-0.5 * z * z) / Math.sqrt(2 * Math.PI)
 
 /** The z with `share` of the standard normal distribution below it; infinite at 0 and 1. */
 export function normalQuantile(share: number): number {
@@ -23,11 +20,6 @@ export function studentBelow(t: number, degrees: number): number {
   return t > 0 ? 1 - tail : tail
 }
 
-/** Two-sided p value of a t statistic: the share farther from 0. */
-export function studentBeyond(t: number, degrees: number): number {
-  return betaBelow(degrees / 2, 0.5, degrees / (degrees + t * t))
-}
-
 /** The t with `share` of Student's t distribution below it. */
 export function studentQuantile(share: number, degrees: number): number {
   if (share === 0.5) return 0
@@ -38,18 +30,6 @@ export function studentQuantile(share: number, degrees: number): number {
   while (studentBelow(low, degrees) > share) low *= 2
   return quantileOf((t) => studentBelow(t, degrees), share, low, 0)
 }
-
-/** Share of the chi-square distribution above x: the p value of a chi-square statistic. */
-export const chiSquareAbove = (x: number, degrees: number): number => gammaAbove(degrees / 2, x / 2)
-
-/** Share of the binomial distribution of n draws at k or fewer. */
-export function binomialAtMost(k: number, n: number, p: number): number {
-  return k < 0 ? 0 : k >= n ? 1 : betaBelow(n - k, k + 1, 1 - p)
-}
-
-/** Natural logarithm of the number of ways to choose k of n. */
-export const logChoose = (n: number, k: number): number =>
-  logGamma(n + 1) - logGamma(k + 1) - logGamma(n - k + 1)
 
 /** Halves the interval until it cannot be halved: slow, sure, and exact to the last bit of an increasing function. */
 function quantileOf(below: (x: number) => number, share: number, from: number, to: number): number {

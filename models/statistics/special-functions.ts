@@ -53,11 +53,6 @@ export function erfc(x: number): number {
   return Math.exp(-x * x) / (fraction * Math.sqrt(Math.PI))
 }
 
-/** Error function. */
-export function erf(x: number): number {
-  return Math.abs(x) < 2.5 ? erfSeries(x) : Math.sign(x) * (1 - erfc(Math.abs(x)))
-}
-
 /** 2 x / sqrt(pi) e^(-x^2) (1 + 2 x^2/3 + (2 x^2)^2/15 + …): no term is negative, so no digit is lost. */
 function erfSeries(x: number): number {
   let term = 1
@@ -67,37 +62,6 @@ function erfSeries(x: number): number {
     sum += term
   }
   return (2 / Math.sqrt(Math.PI)) * x * Math.exp(-x * x) * sum
-}
-
-/** Share of a gamma distribution of this shape above x: the regularised upper incomplete gamma function. */
-export function gammaAbove(shape: number, x: number): number {
-  if (!(shape > 0 && x >= 0)) return Number.NaN
-  if (x === 0) return 1
-  if (x === Number.POSITIVE_INFINITY) return 0
-  const front = Math.exp(shape * Math.log(x) - x - logGamma(shape))
-  if (x < shape + 1) {
-    let term = 1 / shape
-    let sum = term
-    for (let index = 1; index < termLimit && term > sum * closeEnough; index++) {
-      term *= x / (shape + index)
-      sum += term
-    }
-    return 1 - front * sum
-  }
-  let b = x + 1 - shape
-  let c = 1 / tiny
-  let d = 1 / b
-  let fraction = d
-  for (let index = 1; index < termLimit; index++) {
-    const a = -index * (index - shape)
-    b += 2
-    d = 1 / awayFromZero(a * d + b)
-    c = awayFromZero(b + a / c)
-    const change = d * c
-    fraction *= change
-    if (Math.abs(change - 1) < closeEnough) break
-  }
-  return front * fraction
 }
 
 /** Share of a beta distribution below x: the regularised incomplete beta function. */

@@ -11,17 +11,6 @@ export interface FileCall {
 /** What becomes of a call: done, refused, done by half and then refused. */
 export type Verdict = 'done' | 'refused' | 'half'
 
-const changing: readonly FileOperation[] = [
-  'makeFolder',
-  'write',
-  'truncate',
-  'sync',
-  'syncLater',
-  'syncFolder',
-  'rename',
-  'remove',
-]
-
 export function diskFull(): Error {
   return Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' })
 }
@@ -67,6 +56,3 @@ export function faultyFiles(judge: (call: FileCall) => Verdict, error: () => Err
     remove: (path) => judged('remove', path, () => nodeFiles.remove(path)),
   }
 }
-
-/** Every operation that `faultyFiles` judges. */
-export const judgedOperations: readonly FileOperation[] = [...changing, 'open']
