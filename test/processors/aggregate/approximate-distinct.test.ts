@@ -2,6 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { approximateDistinct } from '../../../processors/aggregate/approximate-distinct.ts'
 import type { CategoryInput } from '../../../processors/aggregate/category.ts'
+import { hashCategory, hashed } from '../../../processors/aggregate/hash-category.ts'
+import { ByteWriter } from '../../../state/contracts/byte-writer.ts'
 import { objectAggregateSuite } from '../../conformance/aggregate.suite.ts'
 import { categories, leftOutCategories } from '../../support/category-arbitraries.ts'
 
@@ -65,6 +67,31 @@ describe('the error of the estimate', () => {
     for (let value = 0; value < 1_000; value++) state = aggregate.add(state, `value ${value}`, 0)
     expect(aggregate.finish(state, 1)).toBe(1_000)
   })
+})
+
+test('registers are those of the definition, through the sparse form as well', () => {
+  const precision = 16
+  const aggregate = approximateDistinct({ precision })
+  const wanted = new Uint8Array(2 ** precision)
+  let state = aggregate.init()
+  for (let value = 0; value < 60_000; value++) {
+    state = aggregate.add(state, value, 0)
+    hashCategory(value)
+    const bits = ((BigInt(hashed.high) << 32n) | BigInt(hashed.low)).toString(2).padStart(64, '0')
+    const cell = Number.parseInt(bits.slice(0, precision), 2)
+    const run = bits.indexOf('1', precision) - precision + 1
+    wanted[cell] = Math.max(wanted[cell]!, run)
+  }
+  expect(state instanceof Uint8Array && Buffer.from(state).equals(wanted)).toBe(true)
+})
+
+test('registers of every length are written and read', () => {
+  const aggregate = approximateDistinct({ precision: 6 })
+  const registers = Uint8Array.from({ length: 64 }, (_, cell) => (cell * 7) % 60)
+  const out = new ByteWriter(16)
+  aggregate.write(registers, out)
+  expect(out.length).toBe(49)
+  expect(aggregate.read(out.take())).toEqual(registers)
 })
 
 test('a precision without registers, or with too many, is refused', () => {
