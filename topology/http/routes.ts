@@ -7,6 +7,7 @@ import type { Metrics } from './metrics.ts'
 import { addModelRoutes } from './model-routes.ts'
 import { openApiOf } from './openapi.ts'
 import { HttpProblem, retryAfter } from './problem.ts'
+import { Readiness } from './readiness.ts'
 import { engineFailure } from './refusals.ts'
 
 /** Everything that can be asked for. Handlers return plain data; errors become problems elsewhere. */
@@ -70,28 +71,14 @@ function addLogRoutes(app: FastifyInstance, engine: Engine): void {
 function addStatusRoutes(app: FastifyInstance, engine: Engine): void {
   app.get('/health', async () => ({ status: 'up' }))
 
-  let isReady = false
-  /** Where the log ended when somebody first asked; records that come later are the day's work. */
-  let goal: readonly number[] | undefined
+  const readiness = new Readiness(engine)
   app.get('/ready', async () => {
     if (engine.failure !== undefined) throw engineFailure(engine, engine.failure) ?? engine.failure
-    if (!isReady && !engine.isCaughtUp) {
-      const inputs = await engine.inputs()
-      goal ??= inputs.map(({ endOffset }) => endOffset)
-      const behind = inputs.reduce(
-        (sum, { position }, index) => sum + Math.max(0, (goal?.[index] ?? 0) - position),
-        0,
-      )
-      if (behind > 0) {
-        const detail = `${behind} records that were on the log at the start are not processed yet`
-        throw new HttpProblem(503, 'not-caught-up', detail, {
-          found: behind,
-          expected: 0,
-          headers: retryAfter,
-        })
-      }
+    const behind = await readiness.behind()
+    if (behind > 0) {
+      const detail = `${behind} records that were on the log at the start are not processed yet`
+      throw new HttpProblem(503, 'not-caught-up', detail, { found: behind, expected: 0, headers: retryAfter })
     }
-    isReady = true
     return { status: 'ready' }
   })
 }

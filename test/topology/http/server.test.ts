@@ -195,7 +195,7 @@ test('the index names the application and every route', async () => {
   expect(body.routes).toContain('GET /metrics')
 })
 
-test('an engine is ready once it has processed what was there, and stays so while more comes', async () => {
+test('an engine is ready once it has processed what was there', async () => {
   const behind = await Engine.open({ topology: shop, now })
   const door = await startServer(behind, { port: 0 })
   try {
@@ -209,10 +209,6 @@ test('an engine is ready once it has processed what was there, and stays so whil
     behind.run()
     await behind.caughtUp()
     expect((await call(door.url, '/ready')).body).toEqual({ status: 'ready' })
-    // Its record is on the log before the loop can have looked at it.
-    const appended = behind.append('visit', [visitOf('b3')])
-    expect((await call(door.url, '/ready')).status).toBe(200)
-    await appended
   } finally {
     await door.close()
     await behind.close()
@@ -224,13 +220,16 @@ describe('a door that closes', () => {
 
   test('finishes what it has in hand and takes nothing more', async () => {
     const late = await Engine.open({ topology: shop, now })
-    const door = await startServer(late, { port: 0 })
+    // Longer than this test may take: it closes because nothing is left to wait for.
+    const door = await startServer(late, { port: 0, closeTimeoutMs: 600_000 })
     const answer = post(door.url, '/v1/models/buys/predict', waiting)
     await until(async () => (await late.inputs()).some(({ lag }) => lag > 0))
     const idle = await rawConnection(door.url, '')
     const closed = door.close()
     expect(door.close()).toBe(closed)
     await expect(call(door.url, '/health')).rejects.toThrow('fetch failed')
+    // Some looks later the request in hand is still there.
+    await new Promise((resolve) => setTimeout(resolve, 100))
     late.run()
     expect((await answer).status).toBe(200)
     await closed
