@@ -31,10 +31,12 @@ export interface GraphPart {
   connect(context: GraphContext): void
   /** Says which keys a record will need; only asked for stores that are not resident as a whole. */
   want?(record: TaskRecord, want: Want): void
+  /** Answers a request ahead of its turn; stream time and other parts learn of it when its turn comes. */
+  answer?(record: TaskRecord): void
 }
 
-/** Where a graph's refused records go. */
-export type DeadLetter = (record: StreamRecord, reason: string) => void
+/** Where a graph's refused records go; `detail` where the reason alone does not tell enough. */
+export type DeadLetter = (record: StreamRecord, reason: string, detail?: string) => void
 
 /**
  * The RxJS graph of one task: a subject per input topic, and the parts that
@@ -46,12 +48,15 @@ export class Graph implements TaskGraph {
   readonly #sources = new Map<string, Subject<TaskRecord>>()
   readonly #named = new Map<string, OrderedStore<unknown>>()
   readonly #parts: readonly GraphPart[]
+  readonly #context: GraphContext
   readonly #views: ReadonlyMap<string, ViewState>
   readonly #timeCallbacks: ((streamTimeMs: TimestampMs) => void)[] = []
   readonly #stores: StateStore[]
   readonly #tileStores: TileStore[]
   #streamTimeMs: TimestampMs = Number.NEGATIVE_INFINITY
   #failure: unknown
+  /** The one that is passing through. */
+  #inHand!: TaskRecord
 
   constructor(
     parts: readonly GraphPart[],
@@ -60,8 +65,8 @@ export class Graph implements TaskGraph {
   ) {
     this.#parts = parts
     this.#views = views
-    const context = this.#context(deadLetter)
-    for (const part of parts) part.connect(context)
+    this.#context = this.#contextOf(deadLetter)
+    for (const part of parts) part.connect(this.#context)
     this.#stores = [...parts.flatMap(({ stores }) => stores), ...this.#named.values()]
     this.#tileStores = this.#stores.filter((store): store is TileStore => 'prefetch' in store)
     const names = this.#stores.map(({ name }) => name)
@@ -99,10 +104,27 @@ export class Graph implements TaskGraph {
   }
 
   process(record: TaskRecord): void {
+    this.#inHand = record
     const movesTime = record.timestampMs > this.#streamTimeMs
     if (movesTime) this.#streamTimeMs = record.timestampMs
     this.#sources.get(record.topic)?.next(record)
     if (movesTime) for (const callback of this.#timeCallbacks) callback(record.timestampMs)
+    this.#throwFailure(record)
+  }
+
+  answer(record: TaskRecord): void {
+    this.#inHand = record
+    for (const part of this.#parts) {
+      try {
+        part.answer?.(record)
+      } catch (error) {
+        this.#context.functionFailed(error, record)
+      }
+    }
+    this.#throwFailure(record)
+  }
+
+  #throwFailure(record: TaskRecord): void {
     if (this.#failure !== undefined) {
       const { topic, partition, offset } = record
       throw new EngineError(
@@ -117,7 +139,7 @@ export class Graph implements TaskGraph {
     for (const store of this.#tileStores) store.evict()
   }
 
-  #context(deadLetter: DeadLetter): GraphContext {
+  #contextOf(deadLetter: DeadLetter): GraphContext {
     const graph = this
     return {
       get streamTimeMs() {
@@ -133,7 +155,11 @@ export class Graph implements TaskGraph {
       drop(drop: Drop) {
         graph.drops.count(drop)
       },
-      deadLetter,
+      deadLetter: (record, reason) => deadLetter(record, reason),
+      functionFailed(error, record = graph.#inHand) {
+        if (error instanceof EngineError && error.code !== 'contract-violation') graph.#failure ??= error
+        else deadLetter(record, 'function-failed', failureText(error))
+      },
       onStreamTime(callback) {
         graph.#timeCallbacks.push(callback)
       },
@@ -158,4 +184,11 @@ export class Graph implements TaskGraph {
       },
     }
   }
+}
+
+/** What was thrown, and the place in the declaration that threw it. */
+function failureText(error: unknown): string {
+  if (!(error instanceof Error)) return `a function of the declaration threw ${String(error)}`
+  const place = error.stack?.split('\n').find((line) => /^\s+at /.test(line))
+  return `a function of the declaration threw ${error.name}: ${error.message}${place === undefined ? '' : ` (${place.trim()})`}`
 }

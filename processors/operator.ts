@@ -42,6 +42,13 @@ export interface OperatorContext {
   /** Sends the record to the dead-letter topic with this reason. */
   deadLetter(record: StreamRecord, reason: string): void
   /**
+   * A function of the declaration threw. In a task the record goes to the dead
+   * letters, absent: the one that the task has in hand, and processing goes
+   * on; state that was written before the throw stays. An EngineError ends the
+   * task: it is thrown on purpose.
+   */
+  functionFailed(error: unknown, record?: StreamRecord): void
+  /**
    * Calls back after each record that moved stream time forward, before the
    * next record, in order of registration. For closing windows and punctuators.
    */

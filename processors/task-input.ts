@@ -145,6 +145,17 @@ export class TaskInput {
     return batch.count > 0
   }
 
+  /** One record, wherever it lies; what is buffered stays. Undefined where there is none. */
+  async readAt(offset: number): Promise<TaskRecord | RefusedRecord | undefined> {
+    const { topic, partition } = this
+    const at = { topic, partition, offset: BigInt(offset) }
+    const batch = await this.#log.read({ ...at, maxBytes: 1, maxRecords: 1 })
+    if (batch.count === 0) return undefined
+    await this.#learnSchemas(batch)
+    const record = this.#decode(batch, 0)
+    return record.offset === offset ? record : undefined
+  }
+
   /** What retention has dropped cannot be read again: reading goes on where the topic begins now. */
   async #read(maxRecords: number): Promise<RecordBatch> {
     const { topic, partition } = this

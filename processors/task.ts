@@ -14,6 +14,8 @@ export interface TaskGraph {
   prefetch(records: readonly (TaskRecord | RefusedRecord)[], database: Database): Promise<void>
   /** Pushes one record through, synchronously. */
   process(record: TaskRecord): void
+  /** Answers a request ahead of its turn. */
+  answer(record: TaskRecord): void
   /** Greatest event time processed; set when a checkpoint is loaded. */
   streamTimeMs: TimestampMs
   /** Lets stores shrink to their bounds; between batches, once a checkpoint holds everything. */
@@ -27,7 +29,15 @@ export interface CommitEvent {
   readonly offsets: readonly number[]
   readonly count: number
   readonly layout: string
+  readonly answered: readonly RequestPlace[]
   readonly at: TimestampMs
+}
+
+/** Where a request lies on the log. */
+export interface RequestPlace {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
 }
 
 /** How the offsets of a task's commits are to be read: the inputs, in order, under a name of their own. */
@@ -153,6 +163,34 @@ export class Task {
   }
 
   /**
+   * Answers requests that lie further on in the inputs, at the position where
+   * the task stands, and commits that; a caller does not wait for a backlog.
+   * Resolves to undefined when their turn has come already.
+   */
+  async answer(places: readonly RequestPlace[]): Promise<CommitTicket | undefined> {
+    this.#throwFailure()
+    const answered = await this.#answer(places)
+    if (answered.length === 0) return undefined
+    this.#spec.onStep?.('processed', this.#sequence)
+    return await this.#commit(0, answered)
+  }
+
+  async #answer(places: readonly RequestPlace[]): Promise<readonly RequestPlace[]> {
+    const { graph, database } = this.#spec
+    const found = await Promise.all(
+      places.map(async ({ topic, partition, offset }) => {
+        const input = this.inputs.find((each) => each.topic === topic && each.partition === partition)
+        if (input === undefined || offset < input.position) return undefined
+        return await input.readAt(offset)
+      }),
+    )
+    const records = found.filter((record) => record instanceof TaskRecord)
+    await graph.prefetch(records, database)
+    for (const record of records) graph.answer(record)
+    return records.map(({ topic, partition, offset }) => ({ topic, partition, offset }))
+  }
+
+  /**
    * Processes the batch that a commit on the log consumed: the same records
    * in the same interleaving, and emits nothing, since its outputs are on the
    * log. This is what recovery, rebuild and audit are made of. `layouts` says
@@ -181,6 +219,7 @@ export class Task {
         if (input.position !== ends[index]) input.seek(ends[index]!)
       }
       await this.#process(batch)
+      if (commit.answered.length > 0) await this.#answer(commit.answered)
       this.#sequence = commit.sequence + 1
       this.#layout = commit.layout
       for (const [index, offset] of ends.entries()) this.offsets[index] = offset
@@ -250,7 +289,7 @@ export class Task {
     for (const [index, input] of this.inputs.entries()) this.offsets[index] = input.position
   }
 
-  async #commit(count: number): Promise<CommitTicket> {
+  async #commit(count: number, answered: readonly RequestPlace[] = []): Promise<CommitTicket> {
     const { writer, emitCommit, emitLayout, graph, onStep, layout } = this.#spec
     if (this.#layout !== layout) {
       const inputs = this.inputs.map(({ topic, partition }) => `${topic}[${partition}]`)
@@ -264,6 +303,7 @@ export class Task {
         offsets: [...this.offsets],
         count,
         layout,
+        answered,
         at: Math.max(0, graph.streamTimeMs),
       } satisfies CommitEvent,
       Math.max(0, graph.streamTimeMs),

@@ -29,6 +29,8 @@ export interface AssemblyOptions {
   readonly database: Database
   readonly task?: TaskOptions
   readonly onPrediction?: (prediction: Prediction) => void
+  /** Told of every record that a function or an operator refused, muted or not. */
+  readonly onRefused?: (record: StreamRecord, detail: string) => void
   readonly onStep?: (step: CommitStep, sequence: number) => void
 }
 
@@ -138,7 +140,11 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
   const parts = [...models.values(), ...streams, ...[...views.values()].map(viewPart)]
   const graph = new Graph(
     parts,
-    (record, reason) => emitDeadLetter(refusedRecord(record, reason, inputs)),
+    (record, reason, detail) => {
+      const cause = detail ?? `refused by an operator: ${reason}`
+      emitDeadLetter(refusedRecord(record, reason, cause, inputs))
+      options.onRefused?.(record, cause)
+    },
     views,
   )
   const task = new Task({
@@ -248,11 +254,16 @@ function layoutOf(
 }
 
 /** An operator's refusal: with the original bytes where the record is still the one of the log. */
-function refusedRecord(record: StreamRecord, reason: string, inputs: readonly TaskInput[]): RefusedRecord {
-  if (record instanceof TaskRecord) return record.refused(reason, `refused by an operator: ${reason}`)
+function refusedRecord(
+  record: StreamRecord,
+  reason: string,
+  cause: string,
+  inputs: readonly TaskInput[],
+): RefusedRecord {
+  if (record instanceof TaskRecord) return record.refused(reason, cause)
   const { topic, partition, offset, timestampMs } = record
   const input = inputs.find((each) => each.topic === topic && each.partition === partition) ?? inputs[0]!
-  const detail = `refused by an operator: ${reason}; made of the record at this offset`
+  const detail = `${cause}; made of the record at this offset`
   return { input, offset, timestampMs, reason, detail, schemaId: null, keyBytes: null, valueBytes: null }
 }
 

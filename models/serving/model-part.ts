@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
-import { tap } from 'rxjs'
 import { fieldReader } from '../../processors/feature/input-reader.ts'
 import type { ViewState } from '../../processors/feature/view-state.ts'
 import type { GraphContext, GraphPart, Want } from '../../processors/graph.ts'
 import type { Emit } from '../../processors/outputs.ts'
+import { eachRecord } from '../../processors/stream/each-record.ts'
 import type { TaskRecord } from '../../processors/task-input.ts'
 import type { TimestampMs } from '../../state/contracts/units.ts'
 import type { OrderedStore, StateStore } from '../../state/store/state-store.ts'
@@ -105,6 +105,8 @@ export class ModelPart implements GraphPart {
   #pending!: OrderedStore<Pending>
   #deadlines!: OrderedStore<true>
   #tally!: OrderedStore<LabelCounts>
+  /** Triggers that were answered ahead of their turn: `[topic, partition, offset]`. */
+  #answered!: OrderedStore<true>
 
   constructor(options: ModelPartOptions) {
     const { model, viewStates } = options
@@ -147,8 +149,32 @@ export class ModelPart implements GraphPart {
     this.#deadlines = context.store(`${model.name}.deadlines`)
     this.#tally = context.store(`${model.name}.tally`)
     context.onStreamTime((streamTimeMs) => this.#expire(streamTimeMs))
-    context.drive(context.source(model.trigger.topic).pipe(tap((record) => this.#predict(record))))
-    context.drive(context.source(model.label.from.topic).pipe(tap((record) => this.#takeLabel(record))))
+    this.#answered = context.store(`${model.name}.answered`)
+    const take = (topic: string, handle: (record: TaskRecord) => void): void =>
+      context.drive(context.source(topic).pipe(eachRecord<TaskRecord, never>(context, handle)))
+    take(model.trigger.topic, (record) => {
+      if (!this.#wasAnswered(record)) this.#predict(record)
+    })
+    take(model.label.from.topic, (record) => this.#takeLabel(record))
+  }
+
+  /**
+   * Answers a trigger now that comes later in its input; when its turn comes
+   * nothing is left for it to ask. The read is as of the trigger's time, with
+   * what was folded so far.
+   */
+  answer(record: TaskRecord): void {
+    if (record.topic !== this.model.trigger.topic) return
+    this.#answered.put([record.topic, record.partition, record.offset], true)
+    this.#predict(record)
+  }
+
+  #wasAnswered({ topic, partition, offset }: TaskRecord): boolean {
+    if (this.#answered.size === 0) return false
+    const key = [topic, partition, offset]
+    if (this.#answered.get(key) === undefined) return false
+    this.#answered.delete(key)
+    return true
   }
 
   want(record: TaskRecord, want: Want): void {

@@ -1,9 +1,10 @@
-import { map } from 'rxjs'
 import type { Contract } from '../../state/contracts/contract.ts'
 import type { GraphContext } from '../graph.ts'
 import type { StreamRecord } from '../operator.ts'
 import { deriveRecord } from '../stream/derive-record.ts'
+import { eachRecord } from '../stream/each-record.ts'
 import { Stream } from '../stream/stream.ts'
+import type { TaskRecord } from '../task-input.ts'
 import type { FeatureView } from './feature-view.ts'
 import { ViewVector } from './view-vector.ts'
 
@@ -62,16 +63,19 @@ export function enrich<
     ({ context }) => {
       const vectors = vectorsOf(context)
       return context.source(contract.topic).pipe(
-        map((record) => {
-          const features = new Float64Array(names.length)
-          let at = 0
-          for (const vector of vectors) {
-            vector.read(record.value, record.timestampMs, features, at)
-            at += vector.width
-          }
-          const value: Enriched<Value, NamesOf<Views>> = { event: record.value as Value, features, names }
-          return deriveRecord(record, record.key, value, record.timestampMs)
-        }),
+        eachRecord<TaskRecord, StreamRecord<unknown, Enriched<Value, NamesOf<Views>>>>(
+          context,
+          (record, emit) => {
+            const features = new Float64Array(names.length)
+            let at = 0
+            for (const vector of vectors) {
+              vector.read(record.value, record.timestampMs, features, at)
+              at += vector.width
+            }
+            const value: Enriched<Value, NamesOf<Views>> = { event: record.value as Value, features, names }
+            emit(deriveRecord(record, record.key, value, record.timestampMs))
+          },
+        ),
       )
     },
   )

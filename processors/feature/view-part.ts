@@ -1,5 +1,5 @@
-import { tap } from 'rxjs'
 import type { GraphContext, GraphPart, Want } from '../graph.ts'
+import { eachRecord } from '../stream/each-record.ts'
 import type { TaskRecord } from '../task-input.ts'
 import type { ViewState } from './view-state.ts'
 
@@ -10,7 +10,13 @@ export function viewPart(state: ViewState): GraphPart {
     connect(context: GraphContext) {
       for (const { topic } of state.view.sources) {
         context.drive(
-          context.source(topic).pipe(tap((record) => state.update(topic, record.timestampMs, record.value))),
+          context
+            .source(topic)
+            .pipe(
+              eachRecord<TaskRecord, never>(context, (record) =>
+                state.update(topic, record.timestampMs, record.value),
+              ),
+            ),
         )
       }
     },

@@ -1,11 +1,12 @@
 import { Observable, type Observable as Stream, Subject } from 'rxjs'
-import type { StreamRecord } from '../operator.ts'
+import type { OperatorContext, StreamRecord } from '../operator.ts'
+import { eachRecord } from './each-record.ts'
 
 /** Several streams of one. */
 export interface Branch<In extends StreamRecord, Name extends string> {
   readonly name: string
   readonly branches: readonly Name[]
-  connect(): (input: Stream<In>) => { readonly [Each in Name]: Stream<In> }
+  connect(context: OperatorContext): (input: Stream<In>) => { readonly [Each in Name]: Stream<In> }
 }
 
 /**
@@ -24,14 +25,16 @@ export function branch<In extends StreamRecord, Name extends string>(
   return {
     name,
     branches,
-    connect: () => (input) => {
+    connect: (context) => (input) => {
       const outs = branches.map((each) => ({ each, wants: when[each], out: new Subject<In>() }))
       let subscribed = false
       const start = (): void => {
         if (subscribed) return
         subscribed = true
-        input.subscribe({
-          next: (record) => outs.find(({ wants }) => wants(record))?.out.next(record),
+        const choose = eachRecord<In, In>(context, (record) =>
+          outs.find(({ wants }) => wants(record))?.out.next(record),
+        )
+        choose(input).subscribe({
           error: (error: unknown) => {
             for (const { out } of outs) out.error(error)
           },

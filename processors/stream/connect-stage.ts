@@ -1,6 +1,6 @@
 import { Observable, type OperatorFunction, Subject } from 'rxjs'
 import type { TimestampMs } from '../../state/contracts/units.ts'
-import type { OperatorContext } from '../operator.ts'
+import type { OperatorContext, StreamRecord } from '../operator.ts'
 
 /** Sends one record downstream, at once. */
 export type Emit<Out> = (record: Out) => void
@@ -24,48 +24,66 @@ export interface JoinHandlers<Left, Right> {
  * its source is subscribed once, however many consumers the result has: a
  * second subscription would count every record twice.
  */
-export function connectStage<In, Out>(
+export function connectStage<In extends StreamRecord, Out>(
   context: OperatorContext,
   build: (emit: Emit<Out>) => StageHandlers<In>,
 ): OperatorFunction<In, Out> {
   const out = new Subject<Out>()
   const handlers = build((record) => out.next(record))
-  listenToTime(context, handlers, out)
-  return (source) => subscribeOnce(out, [feed(source, (record) => handlers.next(record))])
+  listenToTime(context, handlers)
+  return (source) => subscribeOnce(out, [feed(context, source, (record) => handlers.next(record))])
 }
 
 /** `connectStage` for a join: the left input is subscribed first. */
-export function connectJoin<Left, Right, Out>(
+export function connectJoin<Left extends StreamRecord, Right extends StreamRecord, Out>(
   context: OperatorContext,
   build: (emit: Emit<Out>) => JoinHandlers<Left, Right>,
 ): (left: Observable<Left>, right: Observable<Right>) => Observable<Out> {
   const out = new Subject<Out>()
   const handlers = build((record) => out.next(record))
-  listenToTime(context, handlers, out)
+  listenToTime(context, handlers)
   return (left, right) =>
     subscribeOnce(out, [
-      feed(left, (record) => handlers.left(record)),
-      feed(right, (record) => handlers.right(record)),
+      feed(context, left, (record) => handlers.left(record)),
+      feed(context, right, (record) => handlers.right(record)),
     ])
 }
 
-function listenToTime<Out>(
+function listenToTime(
   context: OperatorContext,
   handlers: { streamTime?(streamTimeMs: TimestampMs): void },
-  out: Subject<Out>,
 ): void {
   if (handlers.streamTime === undefined) return
-  const fail = (error: unknown): void => out.error(error)
-  context.onStreamTime((streamTimeMs) => guard(fail, () => handlers.streamTime?.(streamTimeMs)))
+  context.onStreamTime((streamTimeMs) => {
+    try {
+      handlers.streamTime?.(streamTimeMs)
+    } catch (error) {
+      context.functionFailed(error)
+    }
+  })
 }
 
-/** Starts one input: `complete` is told when it ends, `fail` when it or the handler fails. */
+/** Starts one input: `complete` is told when it ends, `fail` when it fails. */
 type Feed = (fail: (error: unknown) => void, complete: () => void) => void
 
 const feed =
-  <In>(source: Observable<In>, next: (record: In) => void): Feed =>
+  <In extends StreamRecord>(
+    context: OperatorContext,
+    source: Observable<In>,
+    next: (record: In) => void,
+  ): Feed =>
   (fail, complete) => {
-    source.subscribe({ next: (record) => guard(fail, () => next(record)), error: fail, complete })
+    source.subscribe({
+      next: (record) => {
+        try {
+          next(record)
+        } catch (error) {
+          context.functionFailed(error, record)
+        }
+      },
+      error: fail,
+      complete,
+    })
   }
 
 function subscribeOnce<Out>(out: Subject<Out>, feeds: readonly Feed[]): Observable<Out> {
@@ -84,13 +102,4 @@ function subscribeOnce<Out>(out: Subject<Out>, feeds: readonly Feed[]): Observab
     }
     return subscription
   })
-}
-
-/** RxJS reports what a handler throws later, from a timer; the task must learn of it with the record. */
-function guard(fail: (error: unknown) => void, run: () => void): void {
-  try {
-    run()
-  } catch (error) {
-    fail(error)
-  }
 }

@@ -1,6 +1,6 @@
-import { concatMap } from 'rxjs'
 import type { Operator, StreamRecord } from '../operator.ts'
 import { deriveRecord } from './derive-record.ts'
+import { eachRecord } from './each-record.ts'
 
 /** Gives each record any number of values, in order; key, event time, origin and headers are those of the record. */
 export function flatMap<In extends StreamRecord, Value>(
@@ -9,11 +9,12 @@ export function flatMap<In extends StreamRecord, Value>(
 ): Operator<In, StreamRecord<In['key'], Value>> {
   return {
     name,
-    connect: () =>
-      concatMap((record) =>
-        Array.from(values(record), (value) =>
-          deriveRecord(record, record.key, value, record.timestampMs, record.headers),
-        ),
-      ),
+    connect: (context) =>
+      eachRecord(context, (record, emit) => {
+        // All values first: a record whose iterable fails half-way gives none.
+        for (const value of Array.from(values(record))) {
+          emit(deriveRecord(record, record.key, value, record.timestampMs, record.headers))
+        }
+      }),
   }
 }

@@ -1,6 +1,6 @@
-import { map as each } from 'rxjs'
 import type { Operator, StreamRecord } from '../operator.ts'
 import { deriveRecord } from './derive-record.ts'
+import { eachRecord } from './each-record.ts'
 
 /**
  * Gives each record another key. The record may then belong to another
@@ -14,9 +14,11 @@ export function rekey<In extends StreamRecord, Key>(
   return {
     name,
     repartition: { topic: `${name}-repartition` },
-    connect: () =>
-      each((record) =>
-        deriveRecord(record, key(record), record.value as In['value'], record.timestampMs, record.headers),
+    connect: (context) =>
+      eachRecord(context, (record, emit) =>
+        emit(
+          deriveRecord(record, key(record), record.value as In['value'], record.timestampMs, record.headers),
+        ),
       ),
   }
 }

@@ -201,6 +201,10 @@ export class StreamDriver {
       deadLetter: (record, reason) => {
         driver.#deadLetters.push({ record, reason })
       },
+      // Whoever drives a stream by hand wants to see at once what failed, and where.
+      functionFailed: (error) => {
+        driver.#failure ??= { error }
+      },
       onStreamTime: (callback) => {
         driver.#callbacks.push(callback)
       },

@@ -1,4 +1,4 @@
-import { type Observable, share, tap } from 'rxjs'
+import { type Observable, share } from 'rxjs'
 import type { Contract } from '../../state/contracts/contract.ts'
 import type { TimestampMs } from '../../state/contracts/units.ts'
 import type { FeatureView } from '../feature/feature-view.ts'
@@ -7,6 +7,7 @@ import type { Join, Operator, StreamRecord } from '../operator.ts'
 import type { Emit } from '../outputs.ts'
 import type { TaskRecord } from '../task-input.ts'
 import type { Branch } from './branch.ts'
+import { eachRecord } from './each-record.ts'
 import { merge as mergeOf } from './merge.ts'
 
 /** What a stream of a contract's events carries. Its key is the contract's. */
@@ -125,7 +126,7 @@ export class Stream<Out extends StreamRecord> {
   branch<Name extends string>(branch: Branch<Out, Name>): { readonly [Each in Name]: Stream<Out> } {
     const outs = new WeakMap<ConnectedGraph, { readonly [Each in Name]: Observable<Out> }>()
     const of = (graph: ConnectedGraph) => {
-      const known = outs.get(graph) ?? branch.connect()(graph.observable(this.#connect))
+      const known = outs.get(graph) ?? branch.connect(graph.context)(graph.observable(this.#connect))
       outs.set(graph, known)
       return known
     }
@@ -160,7 +161,7 @@ export class Stream<Out extends StreamRecord> {
             const graph = graphOf(context)
             context.drive(
               graph.observable(this.#connect).pipe(
-                tap((record) => {
+                eachRecord(context, (record) => {
                   const value = event(record)
                   if (value !== null) emit(value, timeOf(contract, value))
                 }),

@@ -217,6 +217,11 @@ const bookkeepingContracts = (app: string) => ({
       count: 'int',
       /** Which of the task's layouts the offsets belong to. */
       layout: withDefault('string', ''),
+      /** Requests further on in the inputs that were answered at this position, ahead of their turn. */
+      answered: withDefault(
+        array(record('Answered', { topic: 'string', partition: 'int', offset: 'long' })),
+        [],
+      ),
       at: 'timestamp',
     },
     { key: 'task', time: 'at', topic: `${app}-commits` },

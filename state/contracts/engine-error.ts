@@ -26,6 +26,7 @@ export interface ErrorContexts {
   'event-unknown': { event: string; known: readonly string[] }
   'dead-letter-unknown': { number: number; count: number }
   'event-time-refused': { contract: string; field: string; at: number; latest: number }
+  'prediction-failed': { model: string; requestId: string; detail: string }
   'record-failed': { topic: string; partition: number; offset: number; reason: string }
   'record-too-large': { topic: string; sizeBytes: number; limitBytes: number }
   'log-damaged': { path: string; position: number; detail: string }
@@ -161,10 +162,15 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
     message: ({ contract, field, at, latest }) =>
       `${contract}: event time "${field}" is ${at}, expected milliseconds from 0 to ${latest}; is it in another unit?`,
   },
+  'prediction-failed': {
+    retriable: false,
+    message: ({ model, requestId, detail }) =>
+      `model "${model}" gave no answer to request "${requestId}": ${detail}; the request is among the dead letters, mend the function and re-inject it`,
+  },
   'record-failed': {
     retriable: false,
     message: ({ topic, partition, offset, reason }) =>
-      `processing stopped at ${topic}[${partition}] offset ${offset}: ${reason}; mend the function that threw and start again, nothing before it is lost`,
+      `processing stopped at ${topic}[${partition}] offset ${offset}: ${reason}; mend what it names and start again, nothing before it is lost`,
   },
   'record-too-large': {
     retriable: false,

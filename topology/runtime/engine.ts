@@ -17,6 +17,7 @@ import { packKey } from '../../state/store/tile-store.ts'
 import { CommitTimes } from './commit-times.ts'
 import { readDeadLetter } from './dead-letter.ts'
 import { Importer } from './importer.ts'
+import { PendingRequests } from './pending-requests.ts'
 import { PredictionIndex } from './prediction-index.ts'
 import { type Wiring, wire } from './wire.ts'
 import type { KafkaWiring } from './wire-kafka.ts'
@@ -76,11 +77,6 @@ export interface InputLag {
   readonly lagSeconds: number
 }
 
-interface Waiting {
-  resolve(prediction: Prediction): void
-  reject(error: unknown): void
-}
-
 const idleCheckpointMs = 1_000
 
 /**
@@ -100,8 +96,8 @@ export class Engine {
   readonly #outputs: Outputs
   readonly #emitters = new Map<string, Emit>()
   readonly #index: PredictionIndex
-  readonly #waiting = new Map<string, Waiting>()
-  #made: Prediction[] = []
+  readonly #requests: PendingRequests
+  #batchesBegun = 0
   #stopping = new AbortController()
   #running: Promise<void> | undefined
   #failure: unknown
@@ -116,7 +112,7 @@ export class Engine {
     assembly: Assembly,
     recovered: RecoveryProgress,
     now: () => number,
-    made: Prediction[],
+    requests: PendingRequests,
     commitTimes: CommitTimes,
   ) {
     this.declaration = declaration
@@ -126,7 +122,7 @@ export class Engine {
     this.assembly = assembly
     this.recovered = recovered
     this.#now = now
-    this.#made = made
+    this.#requests = requests
     this.commitTimes = commitTimes
     this.#index = new PredictionIndex(wiring.log, wiring.database, assembly)
     this.importer = new Importer(wiring.log, door, assembly)
@@ -142,7 +138,7 @@ export class Engine {
       now,
     })
     try {
-      const made: Prediction[] = []
+      const requests = new PendingRequests()
       const commitTimes = new CommitTimes()
       const assembly = await assemble({
         declaration: topology,
@@ -150,7 +146,8 @@ export class Engine {
         writer: wiring.writer,
         registry: wiring.registry,
         database: wiring.database,
-        onPrediction: (prediction) => made.push(prediction),
+        onPrediction: (prediction) => requests.made(prediction),
+        onRefused: (record, detail) => requests.refused(record, detail),
         ...(options.task ? { task: options.task } : {}),
         onStep(step, sequence) {
           commitTimes.step(step, sequence)
@@ -158,9 +155,9 @@ export class Engine {
         },
       })
       const recovered = await assembly.recover(options.onRecovery)
-      made.length = 0
+      requests.clearNotes()
       const door = await wiring.log.writer('door')
-      return new Engine(topology, wiring, door, assembly, recovered, now, made, commitTimes)
+      return new Engine(topology, wiring, door, assembly, recovered, now, requests, commitTimes)
     } catch (error) {
       await wiring.close()
       throw error
@@ -175,8 +172,7 @@ export class Engine {
   run(): void {
     this.#running ??= this.#loop().catch((error) => {
       this.#failure = error
-      for (const { reject } of this.#waiting.values()) reject(error)
-      this.#waiting.clear()
+      this.#requests.rejectAll(error)
       this.#turn()
     })
   }
@@ -208,10 +204,7 @@ export class Engine {
   async close(): Promise<void> {
     this.#stopping.abort()
     await this.#running
-    for (const { reject } of this.#waiting.values()) {
-      reject(new EngineError('engine-stopping', {}))
-    }
-    this.#waiting.clear()
+    this.#requests.rejectAll(new EngineError('engine-stopping', {}))
     try {
       if (this.#failure === undefined) await this.assembly.task.close()
     } finally {
@@ -260,21 +253,8 @@ export class Engine {
     const value = bound.contract.parse(this.#completed(bound, model.label.join, input))
     this.#checkTime(bound, value)
     const requestId = String((value as Record<string, unknown>)[model.label.join])
-    if (this.#waiting.has(`${modelName}\0${requestId}`)) {
-      throw new EngineError('request-repeated', { model: modelName, requestId })
-    }
-    const answer = new Promise<Prediction>((resolve, reject) => {
-      this.#waiting.set(`${modelName}\0${requestId}`, { resolve, reject })
-    })
-    answer.catch(() => {})
-    try {
-      await this.#appendValues(bound, [value])
-    } catch (error) {
-      // Nothing was asked, so the same request id may ask again.
-      this.#waiting.delete(`${modelName}\0${requestId}`)
-      throw error
-    }
-    return this.explain(await answer)
+    const append = async () => (await this.#appendValues(bound, [value])).appended[0]!
+    return this.explain(await this.#requests.ask(model, requestId, append, () => this.#batchesBegun))
   }
 
   /** Text, as in a path or on a command line, as the parts of an entity's key. */
@@ -429,9 +409,11 @@ export class Engine {
     const { signal } = this.#stopping
     while (!signal.aborted) {
       const appended = this.log.appended(signal)
+      this.#batchesBegun++
       const ticket = await task.step()
       if (ticket !== undefined) {
-        this.#answer(ticket.durable)
+        this.#requests.settle(ticket.durable)
+        await this.#answerOverdue()
         this.#isCaughtUp = false
         // A turn of the event loop for requests, timers and the disk.
         await nextTurn()
@@ -450,27 +432,15 @@ export class Engine {
     }
   }
 
-  /** Releases the answers of one batch when its commit is durable. */
-  #answer(durable: Promise<void>): void {
-    if (this.#made.length === 0) return
-    const made = this.#made.splice(0)
-    if (this.#waiting.size === 0) return
-    const answers = made.flatMap((prediction) => {
-      const id = `${prediction.model}\0${prediction.requestId}`
-      const waiting = this.#waiting.get(id)
-      if (waiting === undefined) return []
-      this.#waiting.delete(id)
-      return [{ waiting, prediction }]
-    })
-    if (answers.length === 0) return
-    durable.then(
-      () => {
-        for (const { waiting, prediction } of answers) waiting.resolve(prediction)
-      },
-      (error) => {
-        for (const { waiting } of answers) waiting.reject(error)
-      },
-    )
+  /**
+   * Answers the requests that a whole batch did not get to: they stand behind
+   * a backlog, and a caller must not wait until that is worked off.
+   */
+  async #answerOverdue(): Promise<void> {
+    const overdue = this.#requests.overdue(this.#batchesBegun)
+    if (overdue.length === 0) return
+    const ticket = await this.assembly.task.answer(overdue)
+    if (ticket !== undefined) this.#requests.settle(ticket.durable)
   }
 
   async #appendValues(

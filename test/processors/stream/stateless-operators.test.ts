@@ -67,7 +67,7 @@ describe('stateless operators', () => {
       const { even, small } = branch<Numbered, 'even' | 'small'>('split', {
         even: isEven,
         small: ({ value }) => value < 3,
-      }).connect()(graph.input<Numbered>('input'))
+      }).connect(graph.context)(graph.input<Numbered>('input'))
       graph.output('even', even)
       graph.output('small', small)
     })
