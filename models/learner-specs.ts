@@ -28,7 +28,7 @@ export interface HashedModelOptions<Name extends string> {
 }
 
 /** Logistic regression over numeric and hashed columns: P(label = 1). */
-export function hashedLogistic<const Name extends string>(
+export function hashedLogistic<const Name extends string = never>(
   options: HashedModelOptions<Name> = {},
 ): LearnerSpec<Name> {
   return {
@@ -43,7 +43,7 @@ export interface HashedRegressionModelOptions<Name extends string>
     Pick<HashedRegressionOptions, 'link' | 'huber' | 'scaleLabel'> {}
 
 /** Linear regression over the same columns; predicts in the label's unit. */
-export function hashedRegression<const Name extends string>(
+export function hashedRegression<const Name extends string = never>(
   options: HashedRegressionModelOptions<Name> = {},
 ): LearnerSpec<Name> {
   const { link, huber, scaleLabel } = options
@@ -65,7 +65,7 @@ export interface FactorizationModelOptions<Name extends string>
     Pick<FactorizationOptions, 'factors' | 'start' | 'factorOptimizer'> {}
 
 /** Factorisation machine over numeric and hashed columns: P(label = 1), from inputs and all their pairs. */
-export function factorizationLogistic<const Name extends string>(
+export function factorizationLogistic<const Name extends string = never>(
   options: FactorizationModelOptions<Name> = {},
 ): LearnerSpec<Name> {
   return {
@@ -76,7 +76,7 @@ export function factorizationLogistic<const Name extends string>(
 }
 
 /** The same for values, in the label's unit. */
-export function factorizationRegression<const Name extends string>(
+export function factorizationRegression<const Name extends string = never>(
   options: FactorizationModelOptions<Name> = {},
 ): LearnerSpec<Name> {
   return {

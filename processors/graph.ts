@@ -157,8 +157,12 @@ export class Graph implements TaskGraph {
       },
       deadLetter: (record, reason) => deadLetter(record, reason),
       functionFailed(error, record = graph.#inHand) {
-        if (error instanceof EngineError && error.code !== 'contract-violation') graph.#failure ??= error
-        else deadLetter(record, 'function-failed', failureText(error))
+        try {
+          if (endsTask(error)) throw error
+          deadLetter(record, 'function-failed', failureText(error))
+        } catch (failure) {
+          graph.#failure ??= failure
+        }
       },
       onStreamTime(callback) {
         graph.#timeCallbacks.push(callback)
@@ -184,6 +188,13 @@ export class Graph implements TaskGraph {
       },
     }
   }
+}
+
+/** Errors of the engine are thrown on purpose, but for those that are about one record. */
+function endsTask(error: unknown): boolean {
+  return (
+    error instanceof EngineError && error.code !== 'contract-violation' && error.code !== 'record-too-large'
+  )
 }
 
 /** What was thrown, and the place in the declaration that threw it. */

@@ -39,9 +39,15 @@ export class Outputs {
           : partitionOf(key.bytes, 0, key.length, partitions)
       const out = sink.begin(topic, partition, atMs)
       out.raw(key.bytes, 0, key.length)
-      sink.beginValue()
-      bound.writeValue(event, out)
-      sink.end()
+      try {
+        sink.beginValue()
+        bound.writeValue(event, out)
+        sink.end()
+      } catch (error) {
+        // An event that does not fit its contract leaves nothing of itself in the commit.
+        sink.cancel()
+        throw error
+      }
       return partition
     }
   }

@@ -17,6 +17,7 @@ import {
   engineContracts,
   type TaskLayoutEvent,
 } from '../state/contracts/engine-contracts.ts'
+import { isEngineError } from '../state/contracts/engine-error.ts'
 import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { Log, LogWriter, TopicSpec } from '../state/log/log.ts'
 import type { Database } from '../state/store/database.ts'
@@ -280,20 +281,13 @@ function deadLetterEmitter(emit: (event: object, atMs: number) => void): (refuse
   return ({ input, offset, timestampMs, reason, detail, schemaId, keyBytes, valueBytes }) => {
     const { topic, partition } = input
     const at = Number.isFinite(timestampMs) && timestampMs >= 0 ? timestampMs : 0
-    emit(
-      {
-        topic,
-        partition,
-        offset,
-        schemaId,
-        reason,
-        detail,
-        key: keyBytes,
-        value: valueBytes,
-        timestampMs,
-        at,
-      },
-      at,
-    )
+    const letter = { topic, partition, offset, schemaId, reason, detail, key: keyBytes, value: valueBytes }
+    try {
+      emit({ ...letter, timestampMs, at }, at)
+    } catch (error) {
+      if (!isEngineError(error, 'record-too-large')) throw error
+      const where = `${detail}; its bytes are too many for a dead letter, they are at this offset`
+      emit({ ...letter, detail: where, key: null, value: null, timestampMs, at }, at)
+    }
   }
 }

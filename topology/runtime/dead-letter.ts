@@ -18,3 +18,18 @@ export async function readDeadLetter(log: Log, assembly: Assembly, number: numbe
   const batch = await log.read({ topic, partition: 0, offset: BigInt(number), maxBytes: 1, maxRecords: 1 })
   return bound.readValue(batch.bytes, batch.valueStart[0]!, batch.valueEnd[0]!) as DeadLetterEvent
 }
+
+/** Key and value of the record that a dead letter is about: its own copy, or what the log still has at its offset. */
+export async function originalBytes(
+  log: Log,
+  { topic, partition, offset, key, value, reason }: DeadLetterEvent,
+): Promise<{ readonly key: Uint8Array | null; readonly value: Uint8Array | null }> {
+  if (value !== null || reason === 'tombstone') return { key, value }
+  const batch = await log.read({ topic, partition, offset: BigInt(offset), maxBytes: 1, maxRecords: 1 })
+  if (batch.count === 0) return { key, value }
+  const slice = (start: number, end: number) => (start < 0 ? null : batch.bytes.subarray(start, end))
+  return {
+    key: slice(batch.keyStart[0]!, batch.keyEnd[0]!),
+    value: slice(batch.valueStart[0]!, batch.valueEnd[0]!),
+  }
+}

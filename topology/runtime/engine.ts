@@ -15,7 +15,7 @@ import type { TimestampMs } from '../../state/contracts/units.ts'
 import type { Log, LogWriter } from '../../state/log/log.ts'
 import { packKey } from '../../state/store/tile-store.ts'
 import { CommitTimes } from './commit-times.ts'
-import { readDeadLetter } from './dead-letter.ts'
+import { originalBytes, readDeadLetter } from './dead-letter.ts'
 import { Importer } from './importer.ts'
 import { PendingRequests } from './pending-requests.ts'
 import { PredictionIndex } from './prediction-index.ts'
@@ -300,7 +300,8 @@ export class Engine {
    */
   async reinject(number: number): Promise<Appended> {
     const letter = await readDeadLetter(this.log, this.assembly, number)
-    const { topic, partition, key, value, timestampMs } = letter
+    const { topic, partition, timestampMs } = letter
+    const { key, value } = await originalBytes(this.log, letter)
     const { sink } = this.#door
     const out = sink.begin(topic, partition, timestampMs)
     if (key !== null) out.raw(key, 0, key.length)
