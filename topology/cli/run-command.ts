@@ -1,6 +1,5 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import type { Declaration } from '../../models/declaration.ts'
 import type { Quality } from '../../models/evaluation/progressive.ts'
 import { startServer } from '../http/server.ts'
 import { Engine } from '../runtime/engine.ts'
@@ -70,17 +69,16 @@ export async function runCommand(modulePath: string, options: RunOptions): Promi
         ? `${declaration.name}: log and state in ${data}`
         : `${declaration.name}: log on Kafka at ${options.kafka}, state in ${data}`,
     )
-    const { eventsPerSecond } = await bringIn(engine, silent, stopped.signal)
-    if (stopped.signal.aborted) return 130
     if (options.once) {
+      const { eventsPerSecond } = await bringIn(engine, silent, stopped.signal)
+      if (stopped.signal.aborted) return 130
       const report = await reportOf(engine, eventsPerSecond, await engine.digest())
-      if (silent) process.stdout.write(`${JSON.stringify(report)}\n`)
-      else process.stdout.write(`${await summary(engine, eventsPerSecond)}\n`)
+      process.stdout.write(
+        silent ? `${JSON.stringify(report)}\n` : `${await summary(engine, eventsPerSecond)}\n`,
+      )
       return 0
     }
-    if (silent) process.stdout.write(`${JSON.stringify(await reportOf(engine, eventsPerSecond, ''))}\n`)
-    else process.stdout.write(`${await summary(engine, eventsPerSecond)}\n`)
-    await serve(engine, declaration, data, options, say, stopped.signal)
+    await serve(engine, data, options, say, stopped.signal)
     return 0
   } finally {
     await engine.close()
@@ -144,9 +142,12 @@ async function bringIn(
   return { eventsPerSecond: done / ((performance.now() - startedMs) / 1000) }
 }
 
+/**
+ * Answers from the first moment, so that a restart does not keep callers
+ * waiting for a backlog; `/ready` tells when that is worked off.
+ */
 async function serve(
   engine: Engine,
-  declaration: Declaration,
   data: string,
   options: RunOptions,
   say: (line: string) => void,
@@ -160,13 +161,22 @@ async function serve(
   })
   const forget = announceDoor(data, server.url)
   try {
-    say(`\nserving on ${server.url} (stop with ^C)`)
-    for (const line of declaration.tryIt) say(`  ${line.replaceAll('{url}', server.url)}`)
-    const failed = setInterval(() => {
-      if (engine.failure !== undefined) process.emit('SIGTERM')
-    }, 500)
-    if (!stopped.aborted) await once(stopped, 'abort')
-    clearInterval(failed)
+    say(`answering on ${server.url}`)
+    const { eventsPerSecond } = await bringIn(engine, options.json ?? false, stopped)
+    if (!stopped.aborted) {
+      process.stdout.write(
+        options.json
+          ? `${JSON.stringify(await reportOf(engine, eventsPerSecond, ''))}\n`
+          : `${await summary(engine, eventsPerSecond)}\n`,
+      )
+      say(`\nserving on ${server.url} (stop with ^C)`)
+      for (const line of engine.declaration.tryIt) say(`  ${line.replaceAll('{url}', server.url)}`)
+      const failed = setInterval(() => {
+        if (engine.failure !== undefined) process.emit('SIGTERM')
+      }, 500)
+      await once(stopped, 'abort')
+      clearInterval(failed)
+    }
     say('stopping: committing what is processed')
   } finally {
     forget()

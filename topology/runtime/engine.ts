@@ -125,7 +125,7 @@ export class Engine {
     this.#requests = requests
     this.commitTimes = commitTimes
     this.#index = new PredictionIndex(wiring.log, wiring.database, assembly)
-    this.importer = new Importer(wiring.log, door, assembly)
+    this.importer = new Importer(wiring.log, assembly)
   }
 
   static async open(options: EngineOptions): Promise<Engine> {

@@ -19,16 +19,11 @@ const rowsPerCommit = 2_000
  */
 export class Importer {
   readonly #log: Log
-  readonly #writer: LogWriter
   readonly #assembly: Assembly
-  readonly #emitters = new Map<string, Emit>()
-  readonly #outputs: Outputs
 
-  constructor(log: Log, writer: LogWriter, assembly: Assembly) {
+  constructor(log: Log, assembly: Assembly) {
     this.#log = log
-    this.#writer = writer
     this.#assembly = assembly
-    this.#outputs = new Outputs(writer.sink)
   }
 
   /** `source` names the rows for ever; values are trusted to fit their contracts. */
@@ -37,6 +32,22 @@ export class Importer {
     rows: Iterable<SourceRow> | AsyncIterable<SourceRow>,
     onProgress?: (progress: ImportProgress) => void,
   ): Promise<ImportProgress> {
+    // A writer of its own: a commit holds whole rows, and nothing of whoever else appends meanwhile.
+    const writer = await this.#log.writer('import')
+    try {
+      return await this.#bring(writer, source, rows, onProgress)
+    } finally {
+      await writer.close()
+    }
+  }
+
+  async #bring(
+    writer: LogWriter,
+    source: string,
+    rows: Iterable<SourceRow> | AsyncIterable<SourceRow>,
+    onProgress: ((progress: ImportProgress) => void) | undefined,
+  ): Promise<ImportProgress> {
+    const put = this.#putter(writer)
     const topic = `${this.#assembly.declaration.name}-imports`
     await this.#log.createTopic({ name: topic, partitions: 1 })
     const skipped = await this.#rowsDone(topic, source)
@@ -44,14 +55,14 @@ export class Importer {
     let events = 0
     let durable: Promise<void> = Promise.resolve()
     const commit = async () => {
-      const { sink } = this.#writer
+      const { sink } = writer
       const out = sink.begin(topic, 0, 0)
       out.raw(Buffer.from(source))
       sink.beginValue()
       out.raw(Buffer.from(String(row)))
       sink.end()
       const previous = durable
-      const ticket = await this.#writer.commit()
+      const ticket = await writer.commit()
       durable = ticket.durable
       durable.catch(() => {})
       await previous
@@ -59,25 +70,30 @@ export class Importer {
     }
     for await (const each of rows) {
       if (row++ < skipped) continue
-      for (const [event, value] of each) this.#put(event, value)
+      for (const [event, value] of each) put(event, value)
       events += each.length
       if (row % rowsPerCommit === 0) await commit()
     }
-    if (this.#writer.sink.count > 0) await commit()
+    if (writer.sink.count > 0) await commit()
     await durable
     return { rows: row, events, skipped }
   }
 
-  #put(event: string, value: object): void {
-    const bound = this.#assembly.events.get(event)
-    if (bound === undefined) throw new RangeError(`import: event "${event}" is not in the topology`)
-    const { contract } = bound
-    let emit = this.#emitters.get(event)
-    if (emit === undefined) {
-      emit = this.#outputs.emitter(bound, contract.partitions ?? this.#assembly.declaration.partitions)
-      this.#emitters.set(event, emit)
+  #putter(writer: LogWriter): (event: string, value: object) => void {
+    const outputs = new Outputs(writer.sink)
+    const emitters = new Map<string, { readonly emit: Emit; readonly timeOf: (value: object) => number }>()
+    return (event, value) => {
+      let known = emitters.get(event)
+      if (known === undefined) {
+        const bound = this.#assembly.events.get(event)
+        if (bound === undefined) throw new RangeError(`import: event "${event}" is not in the topology`)
+        const { contract } = bound
+        const emit = outputs.emitter(bound, contract.partitions ?? this.#assembly.declaration.partitions)
+        known = { emit, timeOf: (each) => contract.timeOf(each) }
+        emitters.set(event, known)
+      }
+      known.emit(value, known.timeOf(value))
     }
-    emit(value, contract.timeOf(value))
   }
 
   async #rowsDone(topic: string, source: string): Promise<number> {
