@@ -16,6 +16,8 @@ export interface KafkaBroker {
     readonly brokers: readonly string[]
     readonly username: string
     readonly password: string
+    /** Another user, with the same password, who may do nothing. */
+    readonly guest: string
   }
   /** Absent for a cluster found by its address, whose process is none of ours. */
   readonly process?: BrokerProcess
@@ -191,7 +193,7 @@ async function startNode(jars: string, release: () => void): Promise<KafkaBroker
     }
     const freeze = () => void node?.kill('SIGSTOP')
     const thaw = () => void node?.kill('SIGCONT')
-    const guarded = { brokers: [`127.0.0.1:${guardedPort}`], username, password }
+    const guarded = { brokers: [`127.0.0.1:${guardedPort}`], username, password, guest }
     return { brokers: [`127.0.0.1:${port}`], guarded, process: { freeze, thaw, crash }, stop }
   } catch (error) {
     await stop()
@@ -245,6 +247,7 @@ async function stopProcess(node: ChildProcess): Promise<void> {
 }
 
 const username = 'headwater'
+const guest = 'guest'
 const password = 'a password for tests'
 const plainLogin = 'org.apache.kafka.common.security.plain.PlainLoginModule'
 
@@ -263,7 +266,9 @@ controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,GUARDED:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
 listener.name.guarded.sasl.enabled.mechanisms=PLAIN
-listener.name.guarded.plain.sasl.jaas.config=${plainLogin} required user_${username}="${password}";
+listener.name.guarded.plain.sasl.jaas.config=${plainLogin} required user_${username}="${password}" user_${guest}="${password}";
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS;User:${username}
 log.dirs=${base}/data
 auto.create.topics.enable=false
 num.partitions=1

@@ -15,6 +15,7 @@ import {
   featuresShowCommand,
 } from './features-command.ts'
 import { initCommand } from './init-command.ts'
+import { kafkaDoctorCommand } from './kafka-doctor-command.ts'
 import { appendCommand, followCommand, readCommand, topicsCommand, verifyCommand } from './log-command.ts'
 import { predictionsShowCommand } from './predictions-command.ts'
 import { auditCommand, rebuildCommand } from './replay-command.ts'
@@ -178,6 +179,29 @@ withTopology(
 withTopology(
   replay.command('rebuild').description('fold all state anew from the inputs and compare the digests'),
 ).action((options) => act(() => rebuildCommand(options)))
+
+const withCluster = (command: Command): Command =>
+  command
+    .requiredOption('--kafka <brokers>', 'the Kafka cluster: host:port, several with commas')
+    .option(
+      '--kafka-config <file>',
+      'JSON with the rest of the connection: ssl, sasl, topicPrefix, replicationFactor, registry.auth',
+    )
+    .option('--json', 'print JSON, one value a line')
+
+const kafka = program.command('kafka').description('look at a Kafka cluster')
+withCluster(
+  kafka
+    .command('doctor [topology]')
+    .description('check brokers, topics, permissions, co-partitioning, registry and clock; say what to do'),
+)
+  .option('--registry <url>', 'Confluent-compatible schema registry to check too')
+  .option('--no-probe', 'write nothing: leave out the topic of the moment, and with it the clock')
+  .addHelpText(
+    'after',
+    '\nExample:\n  headwater kafka doctor ./topology.ts --kafka localhost:9092 --registry http://localhost:8081',
+  )
+  .action((topology: string | undefined, options) => act(() => kafkaDoctorCommand(topology, options)))
 
 program
   .command('init [folder]')

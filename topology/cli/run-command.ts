@@ -1,11 +1,11 @@
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import type { Quality } from '../../models/evaluation/progressive.ts'
 import { startServer } from '../http/server.ts'
 import { Engine } from '../runtime/engine.ts'
 import type { KafkaWiring } from '../runtime/wire-kafka.ts'
 import { CliError } from './cli-error.ts'
 import { announceDoor, defaultDataFolder, rememberModule } from './data-folder.ts'
+import { wiringOf } from './kafka-options.ts'
 import { loadTopology } from './load-topology.ts'
 import { count, Progress } from './progress.ts'
 import { table } from './table.ts'
@@ -85,29 +85,14 @@ export async function runCommand(modulePath: string, options: RunOptions): Promi
   }
 }
 
-/** What `--kafka`, `--kafka-config` and `--registry` say. */
+/** The cluster of `--kafka`, if that is given. */
 function clusterOf({ kafka, kafkaConfig, registry }: RunOptions): { readonly kafka?: KafkaWiring } {
   if (kafka === undefined) {
     if (kafkaConfig === undefined && registry === undefined) return {}
     throw new CliError('--kafka-config and --registry go with --kafka')
   }
-  const config = kafkaConfig === undefined ? {} : readConfig(kafkaConfig)
-  return {
-    kafka: {
-      ...config,
-      brokers: kafka.split(','),
-      ...(registry === undefined ? {} : { registry: { ...config.registry, urls: registry.split(',') } }),
-    },
-  }
-}
-
-/** The rest of the connection, as JSON: `{"ssl": true, "sasl": {…}, "registry": {"auth": {…}}}`. */
-function readConfig(path: string): Partial<KafkaWiring> {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8')) as Partial<KafkaWiring>
-  } catch (error) {
-    throw new CliError(`${path} is not a JSON file: ${error instanceof Error ? error.message : error}`)
-  }
+  const rest = { ...(kafkaConfig && { kafkaConfig }), ...(registry && { registry }) }
+  return { kafka: wiringOf({ kafka, ...rest }) }
 }
 
 /** Imports the declared sources, starts the loop and waits until everything on the log is processed. */

@@ -63,7 +63,7 @@ export class TopicAdmin {
   async create(spec: TopicSpec): Promise<boolean> {
     const { topicPrefix, replicationFactor } = this.#options
     const topic = topicPrefix + spec.name
-    const configEntries = [...this.#configOf(spec)].map(([name, value]) => ({ name, value }))
+    const configEntries = [...topicConfig(spec, this.#options)].map(([name, value]) => ({ name, value }))
     const wanted = { topic, numPartitions: spec.partitions, replicationFactor, configEntries }
     const isNew = await this.#persistently(`creating topic "${topic}"`, () =>
       this.#admin.createTopics({ topics: [wanted], waitForLeaders: true }),
@@ -84,7 +84,7 @@ export class TopicAdmin {
   /** Sets how long the topic keeps its records; all else of its settings stays. */
   async setRetention(spec: TopicSpec): Promise<void> {
     const topic = this.#options.topicPrefix + spec.name
-    const wanted = this.#configOf(spec)
+    const wanted = topicConfig(spec, this.#options)
     await this.#persistently(`changing topic "${topic}"`, async () => {
       const request = new WireWriter().int32(1).int8(topicResource).string(topic)
       request.array(['retention.ms', 'retention.bytes', 'cleanup.policy'], (name) => {
@@ -128,26 +128,6 @@ export class TopicAdmin {
     if (found < wanted) {
       throw mismatch(name, 'max.message.bytes', `${found}`, `${wanted} or more, or a lower maxRecordBytes`)
     }
-  }
-
-  #configOf({ retentionMs, retentionBytes, compacted }: TopicSpec): Config {
-    const isBounded = retentionMs !== undefined || retentionBytes !== undefined
-    const policy = compacted === true ? (isBounded ? 'compact,delete' : 'compact') : 'delete'
-    const config = new Map([
-      ['cleanup.policy', policy],
-      ['retention.ms', `${retentionMs ?? -1}`],
-      ['retention.bytes', `${retentionBytes ?? -1}`],
-      ['message.timestamp.type', 'CreateTime'],
-      // Event times may lie in any past, and a wrong one is the dead-letter topic's business, not the broker's.
-      ['message.timestamp.before.max.ms', anyTime],
-      ['message.timestamp.after.max.ms', anyTime],
-    ])
-    // A segment would be closed when a commit's marker, which has the broker's time, is that much later than
-    // the first event time in it. Where all is kept, size alone may decide.
-    if (policy === 'delete' && retentionMs === undefined) config.set('segment.ms', anyTime)
-    const maxBatchBytes = maxBatchBytesOf(this.#options)
-    if (maxBatchBytes > defaultBatchBytes) config.set('max.message.bytes', `${maxBatchBytes}`)
-    return config
   }
 
   async #specs(layouts: readonly TopicLayout[]): Promise<TopicSpec[]> {
@@ -225,3 +205,27 @@ export class TopicAdmin {
 
 const mismatch = (topic: string, what: string, found: string, expected: string): EngineError =>
   new EngineError('topic-mismatch', { topic, what, found, expected })
+
+/** The settings of a topic that the engine creates, by Kafka's names. */
+export function topicConfig(
+  { retentionMs, retentionBytes, compacted }: TopicSpec,
+  options: CheckedKafkaOptions,
+): Config {
+  const isBounded = retentionMs !== undefined || retentionBytes !== undefined
+  const policy = compacted === true ? (isBounded ? 'compact,delete' : 'compact') : 'delete'
+  const config = new Map([
+    ['cleanup.policy', policy],
+    ['retention.ms', `${retentionMs ?? -1}`],
+    ['retention.bytes', `${retentionBytes ?? -1}`],
+    ['message.timestamp.type', 'CreateTime'],
+    // Event times may lie in any past, and a wrong one is the dead-letter topic's business, not the broker's.
+    ['message.timestamp.before.max.ms', anyTime],
+    ['message.timestamp.after.max.ms', anyTime],
+  ])
+  // A segment would be closed when a commit's marker, which has the broker's time, is that much later than
+  // the first event time in it. Where all is kept, size alone may decide.
+  if (policy === 'delete' && retentionMs === undefined) config.set('segment.ms', anyTime)
+  const maxBatchBytes = maxBatchBytesOf(options)
+  if (maxBatchBytes > defaultBatchBytes) config.set('max.message.bytes', `${maxBatchBytes}`)
+  return config
+}
