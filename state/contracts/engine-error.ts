@@ -39,6 +39,7 @@ export interface ErrorContexts {
   'writer-untrusted': { writer: string; detail: string }
   'kafka-unavailable': { operation: string; detail: string }
   'kafka-refused': { operation: string; detail: string }
+  'migration-refused': { target: string; detail: string }
   'kafka-batch-unreadable': { topic: string; partition: number; offset: number; detail: string }
   'store-locked': { path: string; holder: string }
   'store-newer-format': { path: string; found: number; supported: number }
@@ -221,6 +222,11 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
     retriable: false,
     message: ({ operation, detail }) =>
       `Kafka refuses ${operation}: ${detail}; check the credentials, the access rights and the topic's settings`,
+  },
+  'migration-refused': {
+    retriable: false,
+    message: ({ target, detail }) =>
+      `cannot migrate into ${target}: ${detail}; take another topicPrefix in --kafka-config, or delete those topics and migrate again`,
   },
   'kafka-batch-unreadable': {
     retriable: false,

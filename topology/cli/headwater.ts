@@ -17,6 +17,7 @@ import {
 import { initCommand } from './init-command.ts'
 import { kafkaDoctorCommand } from './kafka-doctor-command.ts'
 import { appendCommand, followCommand, readCommand, topicsCommand, verifyCommand } from './log-command.ts'
+import { migrateCommand } from './migrate-command.ts'
 import { predictionsShowCommand } from './predictions-command.ts'
 import { auditCommand, rebuildCommand } from './replay-command.ts'
 import { runCommand } from './run-command.ts'
@@ -187,7 +188,6 @@ const withCluster = (command: Command): Command =>
       '--kafka-config <file>',
       'JSON with the rest of the connection: ssl, sasl, topicPrefix, replicationFactor, registry.auth',
     )
-    .option('--json', 'print JSON, one value a line')
 
 const kafka = program.command('kafka').description('look at a Kafka cluster')
 withCluster(
@@ -195,6 +195,7 @@ withCluster(
     .command('doctor [topology]')
     .description('check brokers, topics, permissions, co-partitioning, registry and clock; say what to do'),
 )
+  .option('--json', 'print JSON, one value a line')
   .option('--registry <url>', 'Confluent-compatible schema registry to check too')
   .option('--no-probe', 'write nothing: leave out the topic of the moment, and with it the clock')
   .addHelpText(
@@ -202,6 +203,21 @@ withCluster(
     '\nExample:\n  headwater kafka doctor ./topology.ts --kafka localhost:9092 --registry http://localhost:8081',
   )
   .action((topology: string | undefined, options) => act(() => kafkaDoctorCommand(topology, options)))
+
+withCluster(
+  withTopology(
+    program
+      .command('migrate')
+      .description('copy an embedded log into the topics of a Kafka cluster, offsets and times kept')
+      .addOption(new Option('--to <log>', 'where to').choices(['kafka']).makeOptionMandatory()),
+  ),
+)
+  .option('--dry-run', 'only compare and say what would be copied')
+  .addHelpText(
+    'after',
+    '\nIt may be interrupted and run again. The schemas go to the topic <application>-schemas, so run without --registry after it.\n\nExample:\n  headwater migrate --to kafka --data .headwater/movies --kafka localhost:9092',
+  )
+  .action((options) => act(() => migrateCommand(options)))
 
 program
   .command('init [folder]')

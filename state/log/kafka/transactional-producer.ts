@@ -121,6 +121,19 @@ export class TransactionalProducer {
     }
   }
 
+  /**
+   * Writes the batches and rolls them back. Their offsets, and one more in
+   * each partition for the marker, stay empty for ever; a partition without
+   * batches gets the marker alone.
+   */
+  async rolledBack(partitions: readonly PartitionBatches[]): Promise<void> {
+    this.checkUsable()
+    const deadline = this.#deadline()
+    if (this.#state === 'open') await this.#rollBack(deadline)
+    await this.#write(partitions, [], deadline)
+    await this.#rollBack(deadline)
+  }
+
   async #write(
     partitions: readonly PartitionBatches[],
     consumed: readonly ConsumedPosition[],
