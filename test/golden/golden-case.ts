@@ -8,6 +8,8 @@ export interface GoldenCase {
   readonly family: string
   readonly title: string
   readonly body: Readonly<Record<string, unknown>>
+  /** The streams that the case's file describes, by name. */
+  readonly streams?: Readonly<Record<string, unknown>>
 }
 
 /** What became of a case, without its id; the reason is empty when it passed. */

@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import { runAggregateCase } from './aggregate-cases.ts'
 import type { CaseResult } from './case-result.ts'
 import { runDocumentedCase, runVowpalCase } from './documented-learner-cases.ts'
+import { runDriftCase } from './drift-cases.ts'
+import { runDriftStatisticCase } from './drift-statistic-cases.ts'
 import { runExactLearnerCase } from './exact-learner-cases.ts'
 import { type CaseOptions, type CaseRunner, type GoldenCase, notApplicable } from './golden-case.ts'
 import { runLearnerCase } from './learner-cases.ts'
@@ -18,6 +20,8 @@ const runners: Readonly<Record<string, CaseRunner>> = {
   explain: runExplainCase,
   scaler: runScalerCase,
   stat: runAggregateCase,
+  drift: runDriftCase,
+  drift_stat: runDriftStatisticCase,
 }
 
 /** Sections that hold facts about the data, not results to be met. */
@@ -30,6 +34,7 @@ export function onlineLearningCases(
 ): GoldenCase[] {
   const text = readFileSync(path, 'utf8')
   const sections = JSON.parse(text) as Record<string, Record<string, unknown>[]>
+  const streams = (sections['streams'] ?? {}) as unknown as Readonly<Record<string, unknown>>
   return Object.entries(sections)
     .filter(([section]) => !notCases.has(section))
     .flatMap(([section, entries]) =>
@@ -38,6 +43,7 @@ export function onlineLearningCases(
         family: typeof body['kind'] === 'string' ? body['kind'] : section,
         title: titleOf(body),
         body,
+        streams,
       })),
     )
 }
