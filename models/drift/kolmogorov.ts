@@ -4,7 +4,8 @@ import { logGamma } from '../statistics/special-functions.ts'
  * Chance that the largest distance of the distribution of `count` values from
  * the true one is `distance` or more, for any continuous distribution.
  *
- * The method is chosen by size: a power of a matrix where that is quick and
+ * To about 12 digits up to 140 values, to 5 decimals above. The method is chosen
+ * by size: a power of a matrix where that is quick and
  * exact (Marsaglia, Tsang and Wang, Journal of Statistical Software 2003),
  * twice the one-sided chance in the tail (Miller, JASA 1956), else the series
  * of Pelz and Good, JRSS B 1976. Where each is good: Simard and L'Ecuyer,
