@@ -69,12 +69,15 @@ export function alignedStage<In extends StreamRecord, Input, State, Output>(
     if (!clock.byKey && earliestEndMs !== undefined && fireMs < earliestEndMs) return
     if (firesAtAll) {
       const firedMs = clock.fired(key)
+      let hasGiven = false
       for (const { owner, startMs, endMs, cell, at } of ended(key, firedMs, fireMs)) {
         if (cell.fired) continue
+        hasGiven = true
         if (emit === 'end') cells.put(at, { ...cell, fired: true })
         give(stageAtEnd, cause, owner, { startMs, endMs }, cell)
       }
-      if (fireMs > firedMs) clock.setFired(key, fireMs)
+      // Only then: calls that have nothing to give are left out or not, by what is in memory since the start.
+      if (hasGiven && fireMs > firedMs) clock.setFired(key, fireMs)
     }
     for (const { at } of ended(key, Number.NEGATIVE_INFINITY, nowMs - graceMs)) cells.delete(at)
     if (!clock.byKey) earliestEndMs = earliestEnd()
