@@ -1,7 +1,8 @@
-import { gunzipSync } from 'node:zlib'
+import zlib, { gunzipSync } from 'node:zlib'
 import kafkajs from 'kafkajs'
 import { crc32c } from '../crc32c.ts'
 import { batchAt, batchAttributes, batchHeaderBytes } from './batch-format.ts'
+import { unlz4, unsnappy } from './decompress.ts'
 import { readInt64 } from './wire.ts'
 
 /** A transaction that was rolled back: all records of the producer from this offset to its next marker. */
@@ -152,17 +153,27 @@ async function visibleBatch(
 
 const codecNames = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
 
-/** gzip is Node's own; the others are those that the program registered with kafkajs, where its users look for them. */
+const zstdDecompress = (zlib as { readonly zstdDecompressSync?: (packed: Buffer) => Buffer })
+  .zstdDecompressSync
+
+/** Node's own gzip and, from 22.15 on, zstd; snappy and lz4 of this folder; else what the program registered with kafkajs. */
 async function unpack(packed: Buffer, compression: number, offset: number): Promise<Buffer> {
-  if (compression === 1) return gunzipSync(packed)
   const name = codecNames[compression] ?? `number ${compression}`
+  try {
+    if (compression === 1) return gunzipSync(packed)
+    if (compression === 2) return unsnappy(packed)
+    if (compression === 3) return unlz4(packed)
+    if (compression === 4 && zstdDecompress !== undefined) return zstdDecompress(packed)
+  } catch (error) {
+    throw new UnreadableBatch(offset, `it cannot be unpacked with ${name}: ${(error as Error).message}`)
+  }
   let codec: { decompress(packed: Buffer): Promise<Buffer> }
   try {
     codec = kafkajs.CompressionCodecs[compression as 2]()
   } catch (error) {
     throw new UnreadableBatch(
       offset,
-      `it is compressed with ${name}; register a codec in CompressionCodecs of kafkajs, or let the producer use gzip (${(error as Error).message})`,
+      `it is compressed with ${name}; run on Node 22.15 or later, register a codec in CompressionCodecs of kafkajs, or let the producer use another (${(error as Error).message})`,
     )
   }
   return await codec.decompress(packed)

@@ -170,10 +170,15 @@ describe('what cannot be read is named', () => {
     const old = batchesOf([record('value')])
     old[16] = 1
     await expect(columns(old)).rejects.toThrow('its format is 1')
-    const snappy = batchesOf([record('value')])
-    snappy.writeInt16BE(2, 21)
-    snappy.writeUInt32BE(crc32c(snappy, 21), 17)
-    await expect(columns(snappy)).rejects.toThrow('compressed with snappy; register a codec')
+    const packedWith = (codec: number) => {
+      const packed = batchesOf([record('value')])
+      packed.writeInt16BE(codec, 21)
+      packed.writeUInt32BE(crc32c(packed, 21), 17)
+      return columns(packed)
+    }
+    await expect(packedWith(6)).rejects.toThrow('compressed with number 6; run on Node')
+    await expect(packedWith(2)).rejects.toThrow('it cannot be unpacked with snappy')
+    await expect(packedWith(3)).rejects.toThrow('it cannot be unpacked with lz4')
   })
 })
 
