@@ -13,7 +13,7 @@ export interface ErrorContexts {
   'registry-unavailable': { url: string; operation: string; detail: string }
   'registry-refused': { url: string; operation: string; status: number; detail: string }
   'topic-unknown': { topic: string; known: readonly string[] }
-  'topic-mismatch': { topic: string; what: string; found: string; expected: string }
+  'topic-mismatch': { topic: string; what: string; found: string; expected: string; advice?: string }
   'offset-out-of-range': { topic: string; partition: number; offset: bigint; start: bigint; end: bigint }
   'engine-stopping': Record<string, never>
   'port-in-use': { host: string; port: number }
@@ -104,8 +104,10 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
   },
   'topic-mismatch': {
     retriable: false,
-    message: ({ topic, what, found, expected }) =>
-      `topic "${topic}" has ${what} ${found}, the topology declares ${expected}; declare ${found}, or use another topic or data folder`,
+    message: ({ topic, what, found, expected, advice }) =>
+      advice === undefined
+        ? `topic "${topic}" has ${what} ${found}, the topology declares ${expected}; declare ${found}, or use another topic or data folder`
+        : `topic "${topic}" has ${what} ${found}, wanted is ${expected}; ${advice}`,
   },
   'offset-out-of-range': {
     retriable: false,

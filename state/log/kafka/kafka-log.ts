@@ -5,13 +5,7 @@ import type { Log, LogWriter, OffsetRange, ReadRequest, TopicSpec } from '../log
 import type { RecordBatch } from '../record-batch.ts'
 import { checkReadLimits } from '../section-read.ts'
 import { SectionSink } from '../section-sink.ts'
-import {
-  checkedTopicSpec,
-  reconcileTopic,
-  type Topic,
-  TopicCatalog,
-  type TopicPartition,
-} from '../topic-catalog.ts'
+import { checkedTopicSpec, type Topic, TopicCatalog, type TopicPartition } from '../topic-catalog.ts'
 import { AppendWatch } from './append-watch.ts'
 import { KafkaClient, type KafkaConnections } from './kafka-cluster.ts'
 import { brokerCodeOf, deadlineAfter, kafkaCodes, persistently } from './kafka-failure.ts'
@@ -104,7 +98,7 @@ class OpenKafkaLog implements KafkaLog {
       found = await this.#admin.find(wanted.name)
     }
     if (found !== undefined) {
-      const difference = reconcileTopic(found, wanted)
+      const difference = this.#admin.reconcile(found, wanted)
       await this.#admin.checkSettings(wanted.name)
       if (difference === 'retention-differs') await this.#admin.setRetention(wanted)
     }

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import kafkajs, { type Admin } from 'kafkajs'
-import { EngineError } from '../../contracts/engine-error.ts'
+import { EngineError, isEngineError } from '../../contracts/engine-error.ts'
 import type { TopicSpec } from '../log.ts'
+import { reconcileTopic } from '../topic-catalog.ts'
 import type { KafkaApi, KafkaConnections, TopicLayout } from './kafka-cluster.ts'
 import { checkCode, deadlineAfter, KafkaFailure, persistently } from './kafka-failure.ts'
 import type { CheckedKafkaOptions } from './kafka-options.ts'
@@ -116,18 +117,52 @@ export class TopicAdmin {
     if (config === undefined) return
     const timestampType = config.get('message.timestamp.type')
     if (timestampType !== undefined && timestampType !== 'CreateTime') {
-      throw mismatch(
+      const expected = 'CreateTime, as record times are event times'
+      throw this.#mismatch(
         name,
         'message.timestamp.type',
         timestampType,
-        'CreateTime, as record times are event times',
+        expected,
+        'message.timestamp.type=CreateTime',
       )
     }
     const found = Number(config.get('max.message.bytes') ?? defaultBatchBytes)
     const wanted = maxBatchBytesOf(this.#options)
     if (found < wanted) {
-      throw mismatch(name, 'max.message.bytes', `${found}`, `${wanted} or more, or a lower maxRecordBytes`)
+      const expected = `${wanted} or more, or a lower maxRecordBytes`
+      throw this.#mismatch(name, 'max.message.bytes', `${found}`, expected, `max.message.bytes=${wanted}`)
     }
+  }
+
+  /**
+   * As `reconcileTopic`, which says what differs; here with what the operator
+   * of the cluster can do about it.
+   *
+   * @throws EngineError `topic-mismatch`
+   */
+  reconcile(found: TopicSpec, wanted: TopicSpec): 'same' | 'retention-differs' {
+    try {
+      return reconcileTopic(found, wanted)
+    } catch (error) {
+      if (!isEngineError(error, 'topic-mismatch')) throw error
+      const { topic, what, found: has, expected } = error.context
+      if (what !== 'partitions') {
+        const policy = topicConfig(wanted, this.#options).get('cleanup.policy')!
+        throw this.#mismatch(topic, what, has, expected, `cleanup.policy=[${policy}]`)
+      }
+      const more = `or, while it is empty: ${this.#tool('kafka-topics')} --alter --topic ${this.#options.topicPrefix}${topic} --partitions ${expected}`
+      const advice = `declare ${has}, ${found.partitions < wanted.partitions ? more : 'or use another topicPrefix: partitions never become fewer'}`
+      throw new EngineError('topic-mismatch', { topic, what, found: has, expected, advice })
+    }
+  }
+
+  #mismatch(topic: string, what: string, found: string, expected: string, setting: string): EngineError {
+    const advice = `change it: ${this.#tool('kafka-configs')} --alter --entity-type topics --entity-name ${this.#options.topicPrefix}${topic} --add-config ${setting}`
+    return new EngineError('topic-mismatch', { topic, what, found, expected, advice })
+  }
+
+  #tool(name: string): string {
+    return `${name}.sh --bootstrap-server ${this.#options.brokers[0]}`
   }
 
   async #specs(layouts: readonly TopicLayout[]): Promise<TopicSpec[]> {
@@ -202,9 +237,6 @@ export class TopicAdmin {
     return await persistently(operation, deadlineAfter(this.#options.patienceMs), work)
   }
 }
-
-const mismatch = (topic: string, what: string, found: string, expected: string): EngineError =>
-  new EngineError('topic-mismatch', { topic, what, found, expected })
 
 /** The settings of a topic that the engine creates, by Kafka's names. */
 export function topicConfig(

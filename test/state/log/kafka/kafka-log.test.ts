@@ -256,6 +256,7 @@ describe.skipIf('missing' in broker)('topics', () => {
         topics: [
           configured('timed', 'message.timestamp.type', 'LogAppendTime'),
           configured('short', 'max.message.bytes', '1000'),
+          configured('kept', 'cleanup.policy', 'compact'),
         ],
       }),
     )
@@ -266,6 +267,14 @@ describe.skipIf('missing' in broker)('topics', () => {
     expect(await failure(log.createTopic({ name: 'short', partitions: 1, retentionMs: 1e9 }))).toMatchObject({
       code: 'topic-mismatch',
       context: { topic: 'short', what: 'max.message.bytes', found: '1000' },
+    })
+    const tool = (name: string) => `${name}.sh --bootstrap-server ${brokers[0]} --alter`
+    expect(await failure(log.createTopic({ name: 'kept', partitions: 1 }))).toMatchObject({
+      code: 'topic-mismatch',
+      message: `topic "kept" has compacted true, wanted is false; change it: ${tool('kafka-configs')} --entity-type topics --entity-name ${prefix}kept --add-config cleanup.policy=[delete]`,
+    })
+    expect(await failure(log.createTopic({ name: 'kept', partitions: 3, compacted: true }))).toMatchObject({
+      message: `topic "kept" has partitions 1, wanted is 3; declare 1, or, while it is empty: ${tool('kafka-topics')} --topic ${prefix}kept --partitions 3`,
     })
   })
 
