@@ -339,6 +339,43 @@ describe.skipIf('missing' in broker)('an application that is migrated', () => {
     expect(refused.code).toBe(3)
   })
 
+  test('is warned of what the cluster would drop, and a record that does not fit is found before any is written', {
+    timeout: 60_000,
+  }, async () => {
+    const data = join(root, 'warned')
+    const source = await openEmbeddedLog({ path: join(data, 'log'), now })
+    await source.createTopic({ name: 'visit', partitions: 3, retentionMs: 3_600_000 })
+    const writer = await source.writer('test')
+    const put = async (value: string) => {
+      writeRecord(writer, 'visit', 1, { key: 'k', value, timestampMs: 1_000 })
+      await (await writer.commit()).durable
+    }
+    await put('old')
+    await source.close()
+    const topicPrefix = newPrefix()
+    const { out, code } = await headwater([...commandLine(data, topicPrefix), '--json'])
+    expect(code).toBe(0)
+    expect(JSON.parse(out)).toMatchObject({
+      records: 1,
+      warnings: [expect.stringMatching(/^topic "visit" keeps 3600000 ms, by the clock once it is on Kafka/)],
+    })
+    const target = await openTarget(topicPrefix)
+    expect((await readAll(target, 'visit', 1)).map(({ value }) => value)).toEqual(['old'])
+
+    const again = await openEmbeddedLog({ path: join(data, 'log'), now })
+    const more = await again.writer('test')
+    writeRecord(more, 'visit', 2, { key: 'k', value: 'v'.repeat(1_000_001), timestampMs: 1_000 })
+    await (await more.commit()).durable
+    await again.close()
+    const other = newPrefix()
+    const refused = await headwater([...commandLine(data, other), '--dry-run'])
+    expect([refused.code, refused.errors]).toEqual([
+      3,
+      expect.stringContaining('the limit is 1000000; split it or raise maxRecordBytes [record-too-large]'),
+    ])
+    expect(await (await openTarget(other)).topics()).toEqual([])
+  })
+
   test('is not migrated under a running engine', async () => {
     const data = join(root, 'busy')
     const engine = keep(await Engine.open({ topology: shop, now, data }))

@@ -2,11 +2,13 @@ import { join } from 'node:path'
 import { openEmbeddedLog } from '../../state/log/embedded/embedded-log.ts'
 import { lockFolder } from '../../state/log/embedded/folder-lock.ts'
 import { openKafkaLog } from '../../state/log/kafka/kafka-log.ts'
+import { kafkaDefaults } from '../../state/log/kafka/kafka-options.ts'
 import { PlacedWriter } from '../../state/log/kafka/placed-writer.ts'
 import type { Log } from '../../state/log/log.ts'
 import { requireData, topologyOf } from './data-folder.ts'
 import { type ClusterOptions, wiringOf } from './kafka-options.ts'
 import {
+  checkSizes,
   copyAll,
   type Migration,
   type MigrationPlan,
@@ -40,6 +42,7 @@ export async function migrateCommand(options: MigrateOptions): Promise<number> {
   const unlock = lockFolder(path, Date.now())
   const { registry: _, clientId = app, ...rest } = wiringOf(options)
   const cluster = { ...rest, clientId, now: Date.now }
+  const largest = rest.maxRecordBytes ?? kafkaDefaults.maxRecordBytes
   try {
     const source = await openEmbeddedLog({ path, now: Date.now, readOnly: true })
     const target = await openKafkaLog(cluster).catch(async (error) => {
@@ -51,6 +54,7 @@ export async function migrateCommand(options: MigrateOptions): Promise<number> {
       const stage = stages({ source, target, targetName }, json)
       const plan = await stage('comparing', 0, planMigration)
       if (!json) showPlan(plan)
+      await stage('checking sizes', plan.left, (migration) => checkSizes(migration, plan, largest))
       if (dryRun) {
         const { left, total } = plan
         if (json) process.stdout.write(`${JSON.stringify({ dryRun, total, left })}\n`)

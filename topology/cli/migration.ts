@@ -48,6 +48,8 @@ export interface Migration {
 
 const copyBytes = 768 << 10
 const sideBySide = 4
+/** Lengths of a header's name and value, and of their count, at most. */
+const headerRoom = 12
 
 /**
  * What there is to do. Reads everything that the cluster has of it already,
@@ -129,6 +131,36 @@ async function checkFound(migration: Migration, move: PartitionMove): Promise<vo
   throw refuse(
     `holds other data: ${actual.records} records below offset ${to}, where the embedded log has ${expected.records}${expected.records === actual.records ? ' of another content' : ''}`,
   )
+}
+
+/**
+ * That every record that is left fits into the topics: before the first of
+ * them is written, since a topic's limit is set when it is created.
+ *
+ * @throws EngineError `record-too-large`
+ */
+export async function checkSizes(
+  { source, onRecords }: Migration,
+  { moves }: MigrationPlan,
+  limitBytes: number,
+): Promise<void> {
+  for (const move of moves) {
+    const { topic, partition } = move
+    const { end } = move.source
+    for (let offset = end - leftOf(move); offset < end; ) {
+      const batch = await source.read({ topic, partition, offset, maxBytes: copyBytes })
+      for (let index = 0; index < batch.count; index++) {
+        const { keyStart, keyEnd, valueStart, valueEnd } = batch
+        let sizeBytes = keyEnd[index]! - keyStart[index]! + valueEnd[index]! - valueStart[index]!
+        for (const { name, value } of batch.headers(index))
+          sizeBytes += name.length + value.length + headerRoom
+        if (sizeBytes > limitBytes)
+          throw new EngineError('record-too-large', { topic, sizeBytes, limitBytes })
+      }
+      onRecords(batch.count)
+      offset = batch.nextOffset
+    }
+  }
 }
 
 /** Creates the topics and copies what is left, some partitions side by side. */

@@ -74,6 +74,8 @@ export interface CheckedKafkaOptions extends Required<Omit<KafkaLogOptions, 'ssl
   readonly sasl: SASLOptions | undefined
 }
 
+export const kafkaDefaults = { maxRecordBytes: 1_000_000 } as const
+
 const optionNames: Record<keyof KafkaLogOptions, true> = {
   brokers: true,
   clientId: true,
@@ -133,7 +135,12 @@ export function checkedKafkaOptions(options: KafkaLogOptions): CheckedKafkaOptio
     ssl: checkedTls(options.ssl),
     sasl: checkedSasl(options.sasl),
     replicationFactor: whole('replicationFactor', options.replicationFactor ?? -1, -1, 32_767),
-    maxRecordBytes: whole('maxRecordBytes', options.maxRecordBytes ?? 1_000_000, 1, 64 << 20),
+    maxRecordBytes: whole(
+      'maxRecordBytes',
+      options.maxRecordBytes ?? kafkaDefaults.maxRecordBytes,
+      1,
+      64 << 20,
+    ),
     fetchBytes: whole('fetchBytes', options.fetchBytes ?? 1 << 20, 1, 64 << 20),
     prefetchBytes: whole('prefetchBytes', options.prefetchBytes ?? 64 << 20, 0, Number.MAX_SAFE_INTEGER),
     requestTimeoutMs: whole('requestTimeoutMs', options.requestTimeoutMs ?? 10_000, 100, 600_000),
