@@ -26,12 +26,23 @@ export {
   decayedMean,
   decayedSum,
   first,
+  kurtosis,
   last,
   max,
   mean,
+  meanInterval,
   min,
+  range,
   rate,
+  skew,
+  smoothedMean,
+  standardDeviation,
+  standardError,
   sum,
+  timeSinceFirst,
+  timeSinceLast,
+  trend,
+  variance,
 } from '../processors/feature/features.ts'
 export { foreignKeyJoin } from '../processors/join/foreign-key-join.ts'
 export { intervalJoin } from '../processors/join/interval-join.ts'
