@@ -8,6 +8,7 @@ import {
   deadLettersListCommand,
   deadLettersReinjectCommand,
 } from './dead-letters-command.ts'
+import { driftCommand } from './drift-command.ts'
 import {
   featuresGetCommand,
   featuresLineageCommand,
@@ -180,6 +181,32 @@ withTopology(
 withTopology(
   replay.command('rebuild').description('fold all state anew from the inputs and compare the digests'),
 ).action((options) => act(() => rebuildCommand(options)))
+withTopology(
+  replay
+    .command('drift')
+    .description(
+      'compare slices of the predictions and labels of a model: features, output, label and error',
+    ),
+)
+  .option('--model <name>', 'which model (default: the only one)')
+  .option(
+    '--reference-from <time>',
+    'start of what is normal (default: the first half; with --every the window before)',
+  )
+  .option('--reference-to <time>', 'its end, not included')
+  .option('--from <time>', 'start of what is judged (default: the second half; with --every all)')
+  .option('--to <time>', 'its end, not included')
+  .option('--every <duration>', 'judge window by window, as 12h or 7d')
+  .option('--alpha <number>', 'adjusted p-values at most this are findings (default: 0.01)')
+  .option('--least-effect <number>', 'changes smaller than this are let pass (default: 0.1)')
+  .addOption(new Option('--correction <name>', 'for many tests').choices(['benjamini-hochberg', 'holm']))
+  .option('--html <file>', 'write a report with plots, one file')
+  .option('--record', 'append the result to the log as drift-metric events')
+  .addHelpText(
+    'after',
+    '\nTimes are ISO 8601 or milliseconds. Exit code 1 when there are findings.\n\nExample:\n  headwater replay drift --every 30d --html drift.html --data .headwater/movies',
+  )
+  .action((options) => act(() => driftCommand(options)))
 
 const withCluster = (command: Command): Command =>
   command

@@ -1,0 +1,196 @@
+import { renameSync, rmSync, writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { type DriftComparison, type DriftOptions, type DriftReport, drift } from '../../replay/drift.ts'
+import { driftHtml, rule } from '../../replay/drift-html.ts'
+import type { TimeRange } from '../../replay/drift-reader.ts'
+import { recordDrift } from '../../replay/drift-record.ts'
+import { wire } from '../runtime/wire.ts'
+import { CliError } from './cli-error.ts'
+import { requireData, topologyOf } from './data-folder.ts'
+import { isoTime } from './log-reader.ts'
+import { count, Progress } from './progress.ts'
+import { table } from './table.ts'
+
+export interface DriftCommandOptions {
+  readonly data: string
+  readonly topology?: string
+  readonly json?: boolean
+  readonly model?: string
+  /** Times are ISO 8601 or milliseconds since 1970. */
+  readonly referenceFrom?: string
+  readonly referenceTo?: string
+  readonly from?: string
+  readonly to?: string
+  /** A number and one of ms, s, m, h, d, w. */
+  readonly every?: string
+  readonly alpha?: string
+  readonly leastEffect?: string
+  readonly correction?: 'holm' | 'benjamini-hochberg'
+  readonly html?: string
+  readonly record?: boolean
+}
+
+/** `replay drift`: slices of a model's predictions and labels compared. Exit code 1 if there are findings. */
+export async function driftCommand(options: DriftCommandOptions): Promise<number> {
+  const { data, json = false, record = false, html } = options
+  requireData(data)
+  const declaration = await topologyOf(data, options.topology)
+  const settings = settingsOf(options)
+  const wiring = await wire({ data, now: Date.now, readOnly: !record })
+  try {
+    const progress = new Progress('comparing', { unit: 'events', silent: json })
+    let events = 0
+    const onProgress = (done: number) => {
+      events = done
+      progress.update(done)
+    }
+    const report = await drift({ ...settings, declaration, ...wiring, onProgress })
+    progress.end(events)
+    process.stdout.write(json ? `${JSON.stringify(report)}\n` : text(report))
+    const say = (line: string) => process.stderr.write(`${line}\n`)
+    if (html !== undefined) {
+      writeWhole(html, driftHtml(report))
+      say(`wrote ${resolve(html)}`)
+    }
+    if (record) say(`recorded ${count(await recordDrift(report, wiring))} drift-metric events`)
+    return report.isDrift ? 1 : 0
+  } finally {
+    await wiring.close()
+  }
+}
+
+function settingsOf(options: DriftCommandOptions): Omit<DriftOptions, 'declaration' | 'log' | 'registry'> {
+  const reference = rangeOf('reference-', options.referenceFrom, options.referenceTo)
+  const current = rangeOf('', options.from, options.to)
+  return {
+    ...(options.model === undefined ? {} : { model: options.model }),
+    ...(reference === undefined ? {} : { reference }),
+    ...(current === undefined ? {} : { current }),
+    ...(options.every === undefined ? {} : { everyMs: durationOf(options.every) }),
+    ...(options.alpha === undefined ? {} : { alpha: numberOf('alpha', options.alpha) }),
+    ...(options.leastEffect === undefined ? {} : { leastEffect: numberOf('effect', options.leastEffect) }),
+    ...(options.correction === undefined ? {} : { correction: options.correction }),
+  }
+}
+
+function rangeOf(prefix: string, from: string | undefined, to: string | undefined): TimeRange | undefined {
+  if (from === undefined && to === undefined) return undefined
+  if (from === undefined || to === undefined) {
+    throw new CliError(`--${prefix}from and --${prefix}to go together: give both`)
+  }
+  return { fromMs: timeOf(`--${prefix}from`, from), toMs: timeOf(`--${prefix}to`, to) }
+}
+
+function timeOf(option: string, text: string): number {
+  const ms = /^-?\d+$/.test(text) && text.length !== 4 ? Number(text) : Date.parse(text)
+  if (Number.isFinite(ms)) return ms
+  throw new CliError(
+    `${option} takes a time as 2024-05-01, 2024-05-01T12:00:00Z or milliseconds, got "${text}"`,
+  )
+}
+
+const unitsMs: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+}
+
+function durationOf(text: string): number {
+  const [, amount = '', unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/.exec(text) ?? []
+  const ms = Math.round(Number(amount) * (unitsMs[unit] ?? Number.NaN))
+  if (ms > 0) return ms
+  throw new CliError(`--every takes a number and one of ms, s, m, h, d, w, as 12h or 7d; got "${text}"`)
+}
+
+function numberOf(option: string, text: string): number {
+  const value = Number(text)
+  if (Number.isFinite(value)) return value
+  throw new CliError(`--${option} takes a number, got "${text}"`)
+}
+
+/** A reader of the file sees the old one or the whole new one. */
+function writeWhole(path: string, content: string): void {
+  const partial = `${path}.${process.pid}.part`
+  try {
+    writeFileSync(partial, content)
+    renameSync(partial, path)
+  } catch (error) {
+    rmSync(partial, { force: true })
+    throw new CliError(
+      `${resolve(path)} cannot be written: ${error instanceof Error ? error.message : error}`,
+    )
+  }
+}
+
+function text(report: DriftReport): string {
+  const { comparisons, model, alarms, errors, detectors } = report
+  const parts = comparisons.length === 1 ? [slices(comparisons[0]!)] : [windows(comparisons)]
+  const told = alarms
+    .slice(0, 20)
+    .map(({ detector, atMs, index }) => `  ${detector} at ${isoTime(atMs)}, after ${count(index)} errors`)
+  return [
+    `drift of ${model}: ${report.isDrift ? 'found' : 'none found'}`,
+    ...parts,
+    `${count(alarms.length)} alarms of ${detectors.join(', ')} over ${count(errors)} errors${told.length > 0 ? ':' : ''}`,
+    ...told,
+    ...(alarms.length > told.length ? [`  and ${count(alarms.length - told.length)} more`] : []),
+    ...(report.passedOver > 0
+      ? [
+          `${count(report.passedOver)} events could not be compared: labels without their prediction, or other features`,
+        ]
+      : []),
+    rule(report),
+    '',
+  ].join('\n')
+}
+
+const between = ({ fromMs, toMs }: TimeRange): string => `${isoTime(fromMs)} to ${isoTime(toMs)}`
+const figure = (value: number | null): string => (value === null ? '-' : String(Number(value.toPrecision(4))))
+
+function slices({ reference, current, subjects }: DriftComparison): string {
+  const rows = subjects.flatMap((subject) =>
+    subject.tests.map((test) => [
+      subject.subject,
+      test.isDrift ? 'DRIFT' : '',
+      test.test,
+      figure(test.effect),
+      figure(test.adjusted),
+      figure(subject.populationStability),
+      figure(subject.jensenShannon),
+      figure(subject.wasserstein),
+      figure(subject.reference.mean),
+      figure(subject.current.mean),
+    ]),
+  )
+  const header = [
+    'subject',
+    '',
+    'test',
+    'effect',
+    'adjusted p',
+    'PSI',
+    'JS',
+    'Wasserstein',
+    'mean before',
+    'now',
+  ]
+  return `reference ${between(reference)}\ncurrent   ${between(current)}\n\n${table(header, rows)}\n`
+}
+
+function windows(comparisons: readonly DriftComparison[]): string {
+  const rows = comparisons.map(({ current, subjects }) => {
+    const found = subjects.filter(({ tests }) => tests.some(({ isDrift }) => isDrift))
+    const predictions = subjects.find(({ subject }) => subject === 'output')?.current.count ?? 0
+    const names = found.slice(0, 4).map(({ subject }) => subject)
+    return [
+      isoTime(current.fromMs),
+      count(predictions),
+      String(found.length),
+      [...names, ...(found.length > names.length ? ['…'] : [])].join(', '),
+    ]
+  })
+  return `${count(comparisons.length)} windows\n\n${table(['window from', 'predictions', 'findings', 'of'], rows)}\n`
+}
