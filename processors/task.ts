@@ -81,7 +81,7 @@ export interface TaskOptions {
 
 const defaults: Required<TaskOptions> = {
   batchRecords: 1000,
-  checkpointEvents: 100_000,
+  checkpointEvents: 25_000,
   checkpointBytes: 256 << 20,
   maxUnsyncedCommits: 16,
 }
@@ -136,7 +136,7 @@ export class Task {
       await dropCheckpoint(database, this.id, checkpoint.stores)
       checkpoint = undefined
     }
-    for (const store of graph.stores) await store.restore(database)
+    await Promise.all(graph.stores.map((store) => store.restore(database)))
     graph.streamTimeMs = checkpoint?.streamTimeMs ?? Number.NEGATIVE_INFINITY
     this.#sequence = checkpoint?.position.sequence ?? 0
     this.#layout = checkpoint?.layout ?? ''

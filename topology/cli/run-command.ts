@@ -101,7 +101,11 @@ async function bringIn(
   silent: boolean,
   stopped: AbortSignal,
 ): Promise<{ eventsPerSecond: number }> {
-  for (const source of engine.declaration.sources) {
+  const { sources } = engine.declaration
+  // What was imported before is worked off at once; a first import is there as a whole before it is taken up.
+  const imported = await Promise.all(sources.map(({ name }) => engine.importer.isComplete(name)))
+  if (imported.every((complete) => complete)) engine.run()
+  for (const source of sources) {
     const progress = new Progress(`importing ${source.name}`, {
       unit: 'rows',
       silent,

@@ -11,6 +11,8 @@ export interface ImportProgress {
 }
 
 const rowsPerCommit = 2_000
+/** Behind the number of rows in an import's last commit. */
+const endMark = ' end'
 
 /**
  * Brings a source with a stable order into the log exactly once: each commit
@@ -41,6 +43,18 @@ export class Importer {
     }
   }
 
+  /** True when an earlier import has brought the whole source. */
+  async isComplete(source: string): Promise<boolean> {
+    const topic = await this.#topic()
+    return (await this.#done(topic, source)).complete
+  }
+
+  async #topic(): Promise<string> {
+    const topic = `${this.#assembly.declaration.name}-imports`
+    await this.#log.createTopic({ name: topic, partitions: 1 })
+    return topic
+  }
+
   async #bring(
     writer: LogWriter,
     source: string,
@@ -48,18 +62,17 @@ export class Importer {
     onProgress: ((progress: ImportProgress) => void) | undefined,
   ): Promise<ImportProgress> {
     const put = this.#putter(writer)
-    const topic = `${this.#assembly.declaration.name}-imports`
-    await this.#log.createTopic({ name: topic, partitions: 1 })
-    const skipped = await this.#rowsDone(topic, source)
+    const topic = await this.#topic()
+    const { rows: skipped, complete } = await this.#done(topic, source)
     let row = 0
     let events = 0
     let durable: Promise<void> = Promise.resolve()
-    const commit = async () => {
+    const commit = async (end = '') => {
       const { sink } = writer
       const out = sink.begin(topic, 0, 0)
       out.raw(Buffer.from(source))
       sink.beginValue()
-      out.raw(Buffer.from(String(row)))
+      out.raw(Buffer.from(`${row}${end}`))
       sink.end()
       const previous = durable
       const ticket = await writer.commit()
@@ -74,7 +87,7 @@ export class Importer {
       events += each.length
       if (row % rowsPerCommit === 0) await commit()
     }
-    if (writer.sink.count > 0) await commit()
+    if (!complete || row > skipped) await commit(endMark)
     await durable
     return { rows: row, events, skipped }
   }
@@ -96,18 +109,18 @@ export class Importer {
     }
   }
 
-  async #rowsDone(topic: string, source: string): Promise<number> {
+  async #done(topic: string, source: string): Promise<{ readonly rows: number; readonly complete: boolean }> {
     const { start, end } = await this.#log.offsets(topic, 0)
-    let done = 0
+    let last = '0'
     for (let offset = start; offset < end; ) {
       const batch = await this.#log.read({ topic, partition: 0, offset, maxBytes: 1 << 20 })
       for (let index = 0; index < batch.count; index++) {
         const name = batch.bytes.toString('utf8', batch.keyStart[index]!, batch.keyEnd[index]!)
         if (name !== source) continue
-        done = Number(batch.bytes.toString('latin1', batch.valueStart[index]!, batch.valueEnd[index]!))
+        last = batch.bytes.toString('latin1', batch.valueStart[index]!, batch.valueEnd[index]!)
       }
       offset = batch.nextOffset
     }
-    return done
+    return { rows: Number.parseInt(last, 10), complete: last.endsWith(endMark) }
   }
 }

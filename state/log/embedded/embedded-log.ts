@@ -45,7 +45,7 @@ export interface EmbeddedLogOptions {
 }
 
 export const embeddedDefaults = {
-  segmentBytes: 64 << 20,
+  segmentBytes: 16 << 20,
   tailBytes: 64 << 20,
   maxRecordBytes: 16 << 20,
   cleanerKeys: 1_000_000,
