@@ -1,4 +1,4 @@
-import type { FeatureView } from '../processors/feature/feature-view.ts'
+import { type FeatureView, requireNumbers } from '../processors/feature/feature-view.ts'
 import type { Contract } from '../state/contracts/contract.ts'
 import type { DurationMs } from '../state/contracts/units.ts'
 import type { Learner } from './learner.ts'
@@ -136,6 +136,7 @@ export function model<Trigger, Label, const Sources extends readonly FeatureSour
   const sources = options.features as unknown as Model['sources']
   const views = sources.filter((source): source is FeatureView => source.kind === 'feature-view')
   const trigger = options.on as Contract
+  for (const view of views) requireNumbers(view, `model "${name}" fills its columns`)
   for (const view of views) {
     for (const { field } of view.entity) {
       const named = view.keys[trigger.name]?.[field] ?? field

@@ -2,9 +2,10 @@ import { type Observable, Subject } from 'rxjs'
 import { EngineError } from '../state/contracts/engine-error.ts'
 import type { TimestampMs } from '../state/contracts/units.ts'
 import type { Database } from '../state/store/database.ts'
+import type { KeyedStore } from '../state/store/keyed-store.ts'
 import { orderedStore } from '../state/store/ordered-store.ts'
 import type { OrderedStore, StateStore } from '../state/store/state-store.ts'
-import type { PackedKey, TileStore } from '../state/store/tile-store.ts'
+import type { PackedKey } from '../state/store/tile-store.ts'
 import { DropCounter } from './drop-counter.ts'
 import type { ViewState } from './feature/view-state.ts'
 import type { Drop, OperatorContext, StreamRecord } from './operator.ts'
@@ -12,7 +13,7 @@ import type { TaskGraph } from './task.ts'
 import { type RefusedRecord, TaskRecord } from './task-input.ts'
 
 /** Names a key that a store has to load before the batch runs. */
-export type Want = (store: TileStore, key: PackedKey) => void
+export type Want = (store: KeyedStore, key: PackedKey) => void
 
 /** What a part of a graph is connected with. */
 export interface GraphContext extends OperatorContext {
@@ -52,7 +53,7 @@ export class Graph implements TaskGraph {
   readonly #views: ReadonlyMap<string, ViewState>
   readonly #timeCallbacks: ((streamTimeMs: TimestampMs) => void)[] = []
   readonly #stores: StateStore[]
-  readonly #tileStores: TileStore[]
+  readonly #keyedStores: KeyedStore[]
   #streamTimeMs: TimestampMs = Number.NEGATIVE_INFINITY
   #failure: unknown
   /** The one that is passing through. */
@@ -68,7 +69,7 @@ export class Graph implements TaskGraph {
     this.#context = this.#contextOf(deadLetter)
     for (const part of parts) part.connect(this.#context)
     this.#stores = [...parts.flatMap(({ stores }) => stores), ...this.#named.values()]
-    this.#tileStores = this.#stores.filter((store): store is TileStore => 'prefetch' in store)
+    this.#keyedStores = this.#stores.filter((store): store is KeyedStore => 'prefetch' in store)
     const names = this.#stores.map(({ name }) => name)
     const twice = names.find((name, index) => names.indexOf(name) !== index)
     if (twice !== undefined)
@@ -89,8 +90,8 @@ export class Graph implements TaskGraph {
 
   /** One asynchronous read per store for all keys of the batch that are not in memory. */
   async prefetch(records: readonly (TaskRecord | RefusedRecord)[], database: Database): Promise<void> {
-    if (this.#tileStores.every(({ isComplete }) => isComplete)) return
-    const wanted = new Map<TileStore, Set<PackedKey>>()
+    if (this.#keyedStores.every(({ isComplete }) => isComplete)) return
+    const wanted = new Map<KeyedStore, Set<PackedKey>>()
     const want: Want = (store, key) => {
       const keys = wanted.get(store)
       if (keys) keys.add(key)
@@ -136,7 +137,7 @@ export class Graph implements TaskGraph {
   }
 
   evict(): void {
-    for (const store of this.#tileStores) store.evict()
+    for (const store of this.#keyedStores) store.evict()
   }
 
   #contextOf(deadLetter: DeadLetter): GraphContext {

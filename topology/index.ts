@@ -18,7 +18,7 @@ export {
 export { byKey, computed, globalMean, model, request } from '../models/model.ts'
 export { enrich } from '../processors/feature/enrich.ts'
 export { each } from '../processors/feature/entity-key.ts'
-export { derived, forever, latest } from '../processors/feature/feature.ts'
+export { derived, forever, latest, ratio } from '../processors/feature/feature.ts'
 export { featureView } from '../processors/feature/feature-view.ts'
 export {
   count,
@@ -44,6 +44,25 @@ export {
   trend,
   variance,
 } from '../processors/feature/features.ts'
+export {
+  approximateDistinct,
+  bottomK,
+  bucketBy,
+  correlation,
+  covariance,
+  distinctCount,
+  distinctValues,
+  firstK,
+  frequentValues,
+  histogram,
+  interactedWith,
+  lastK,
+  quantile,
+  quantiles,
+  slope,
+  topK,
+  vectorMean,
+} from '../processors/feature/object-features.ts'
 export { foreignKeyJoin } from '../processors/join/foreign-key-join.ts'
 export { intervalJoin } from '../processors/join/interval-join.ts'
 export { streamStreamJoin } from '../processors/join/stream-stream-join.ts'

@@ -64,6 +64,8 @@ export interface ObjectAggregate<Input, State, Output> {
   /** Name and parameters; part of the state's identity on disk. */
   readonly id: string
   readonly laws: AggregateLaws
+  /** The answer is a number, so that a model can have it in its vector. */
+  readonly answersNumber?: true
   init(): State
   /** May reuse `state`, which the caller gives up. */
   add(state: State, input: Input, atMs: TimestampMs): State

@@ -44,6 +44,7 @@ export function approximateDistinct({ precision = 12 }: { precision?: number } =
 
   return {
     kind: 'object',
+    answersNumber: true,
     name: 'approximateDistinct',
     id: `approximateDistinct(${precision})`,
     laws: { orderInsensitive: true, invertible: false, relativeError: 3 * (1.04 / Math.sqrt(cells)) },

@@ -46,6 +46,7 @@ export function slope(): PairAggregate {
 function pairAggregate(name: string, answer: (state: PairState) => number): PairAggregate {
   return {
     kind: 'object',
+    answersNumber: true,
     name,
     id: name,
     laws: { orderInsensitive: true, invertible: false },

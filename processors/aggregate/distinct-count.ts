@@ -28,6 +28,7 @@ export function distinctCount(bound: number): DistinctCount {
   const whole = (values: Set<Category>): DistinctCountState => (values.size >= bound ? 'full' : values)
   return {
     kind: 'object',
+    answersNumber: true,
     name: 'distinctCount',
     id: `distinctCount(${bound})`,
     laws: { orderInsensitive: true, invertible: false },

@@ -20,6 +20,7 @@ export function objectAggregateOf(
   }
   const plain: ObjectAggregate<number | null | undefined, ColumnState, number> = {
     kind: 'object',
+    answersNumber: true,
     name,
     id: `columns(${folds.map(({ id }) => id).join(' ')})`,
     laws,

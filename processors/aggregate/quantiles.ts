@@ -50,7 +50,10 @@ export function quantiles(shares: readonly number[], options: QuantileOptions = 
 
 /** One quantile, as a number; see `quantiles`. */
 export function quantile(share: number, options: QuantileOptions = {}): Quantiles<number> {
-  return quantileAggregate(`quantile(${share})`, [share], options, ([value]) => value!)
+  return {
+    ...quantileAggregate(`quantile(${share})`, [share], options, ([value]) => value!),
+    answersNumber: true,
+  }
 }
 
 function quantileAggregate<Output>(

@@ -5,7 +5,7 @@ import { deriveRecord } from '../stream/derive-record.ts'
 import { eachRecord } from '../stream/each-record.ts'
 import { Stream } from '../stream/stream.ts'
 import type { TaskRecord } from '../task-input.ts'
-import type { FeatureView } from './feature-view.ts'
+import { type FeatureView, requireNumbers } from './feature-view.ts'
 import { ViewVector } from './view-vector.ts'
 
 /** An event with the features of the entities that it names. */
@@ -25,7 +25,7 @@ type NamesOf<Views extends readonly FeatureView[]> =
  * before the event itself is folded: a training example, or a fact for
  * another service. The views are folded in the same task.
  *
- * @throws RangeError when an event lacks a field that a view is about, or two features share a name
+ * @throws RangeError when an event lacks a field that a view is about, two features share a name, or one's value is no number
  */
 export function enrich<
   Value extends object,
@@ -43,6 +43,7 @@ export function enrich<
       )
     }
   }
+  for (const view of views) requireNumbers(view, `events of "${contract.name}" are enriched`)
   const vectorsOf = (context: GraphContext) =>
     views.map((view) => new ViewVector(view, context.view(view.name), contract.name))
   return new Stream(

@@ -1,7 +1,7 @@
 import type { Contract } from '../../state/contracts/contract.ts'
 import type { DurationMs } from '../../state/contracts/units.ts'
 import { type EntityField, type EntityPart, type EntitySpec, entityParts } from './entity-key.ts'
-import type { Feature } from './feature.ts'
+import { type Feature, isWithoutNumber } from './feature.ts'
 
 /** How soon a feature knows what happened. */
 export type Freshness = 'static' | 'batch' | 'near-real-time' | 'real-time'
@@ -73,6 +73,12 @@ export function featureView<
           `feature "${feature}" of view "${name}" is derived from "${unknown}", which is not a windowed or lookup feature of the view`,
         )
       }
+      const list = declared.of.find((of) => isWithoutNumber(features.get(of) as Feature))
+      if (list !== undefined) {
+        throw new RangeError(
+          `feature "${feature}" of view "${name}" is derived from "${list}", whose value is no number`,
+        )
+      }
       continue
     }
     if (!sources.includes(declared.source)) sources.push(declared.source)
@@ -100,5 +106,15 @@ export function featureView<
     maxKeys: spec.maxKeys,
     version: spec.version ?? 1,
     sources,
+  }
+}
+
+/** @throws RangeError naming the first feature of the view whose value is no number; `user` is who wants a vector */
+export function requireNumbers(view: FeatureView, user: string): void {
+  for (const [name, feature] of view.features) {
+    if (feature.kind !== 'object' || !isWithoutNumber(feature)) continue
+    throw new RangeError(
+      `${user} with view "${view.name}", but its feature "${name}" (${feature.aggregate.name}) is a list, a text or a map, which has no place in a vector; declare it in a view of its own and read it by engine.features, or take an aggregate that answers with a number`,
+    )
   }
 }

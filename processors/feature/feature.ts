@@ -1,6 +1,6 @@
 import type { Contract } from '../../state/contracts/contract.ts'
 import type { DurationMs } from '../../state/contracts/units.ts'
-import type { ColumnAggregate } from '../aggregate/aggregate.ts'
+import type { AnyObjectAggregate, ColumnAggregate, ObjectAggregate } from '../aggregate/aggregate.ts'
 
 /** Names of the fields of an event that hold numbers, or nothing. */
 export type NumericField<Value> = {
@@ -59,7 +59,37 @@ export interface DerivedFeature {
   readonly compute: (...values: number[]) => number
 }
 
-export type Feature = WindowedFeature | LookupFeature | DerivedFeature
+/** A window folded by an aggregate whose state, and maybe whose answer, is a list, a set, a map or a sketch. */
+export interface ObjectFeature {
+  readonly kind: 'object'
+  readonly source: Contract
+  readonly aggregate: AnyObjectAggregate
+  readonly input: ObjectInput<never, never>
+  readonly where?: (event: never) => boolean
+  readonly overMs: DurationMs
+  readonly hopMs: DurationMs
+  /** Of an empty window, where the answer is a number. */
+  readonly default: number
+}
+
+/** Names of the fields of an event that hold what an aggregate takes in, or nothing. */
+type FieldHolding<Value, Input> = {
+  [Name in keyof Value & string]: NonNullable<Value[Name]> extends Input ? Name : never
+}[keyof Value & string]
+
+/** What an object aggregate takes from an event: a field, two fields where it takes pairs, or a function of it. null is left out. */
+export type ObjectInput<Value, Input> =
+  | FieldHolding<Value, Input>
+  | (Input extends readonly [infer First, infer Second]
+      ? readonly [FieldHolding<Value, First>, FieldHolding<Value, Second>]
+      : never)
+  | ((event: Value) => Input | null | undefined)
+
+export type Feature = WindowedFeature | ObjectFeature | LookupFeature | DerivedFeature
+
+/** True for a feature whose value is a list, a text or a map, which no vector holds. */
+export const isWithoutNumber = (feature: Feature): boolean =>
+  feature.kind === 'object' && feature.aggregate.answersNumber !== true
 
 /** A feature that folds `aggregate` over a window of events of one source. */
 export function windowed<Value>(
@@ -68,18 +98,8 @@ export function windowed<Value>(
   input: FeatureInput<Value> | undefined,
   window: FeatureWindow<Value>,
 ): WindowedFeature {
-  const { over } = window
-  if (!(over > 0)) throw new RangeError(`a window's length must be positive, got ${over}`)
-  const hopMs =
-    over === forever ? forever : (window.hop ?? Math.min(over, Math.max(1000, Math.floor(over / 60))))
-  if (hopMs < 0 || (hopMs > over && over !== forever)) {
-    throw new RangeError(`a window's hop must be between 0 and its length ${over}, got ${hopMs}`)
-  }
-  if (typeof input === 'string' && !source.fieldNames.includes(input)) {
-    throw new RangeError(
-      `event "${source.name}" has no field "${input}"; it has ${source.fieldNames.join(', ')}`,
-    )
-  }
+  const hopMs = hopOf(window)
+  checkFields(source, input)
   const countsNothingAsZero = aggregate.name === 'count' ? 0 : Number.NaN
   return {
     kind: 'windowed',
@@ -87,9 +107,47 @@ export function windowed<Value>(
     aggregate,
     ...(input === undefined ? {} : { input: input as FeatureInput<never> }),
     ...(window.where === undefined ? {} : { where: window.where as (event: never) => boolean }),
-    overMs: over,
+    overMs: window.over,
     hopMs,
     default: window.default ?? countsNothingAsZero,
+  }
+}
+
+/** A feature that folds an aggregate with a state of its own over a window of events of one source. */
+export function windowedObject<Value, Input, State, Output>(
+  aggregate: ObjectAggregate<Input, State, Output>,
+  source: Contract<Value>,
+  input: ObjectInput<Value, Input>,
+  window: FeatureWindow<Value>,
+): ObjectFeature {
+  const hopMs = hopOf(window)
+  checkFields(source, input)
+  return {
+    kind: 'object',
+    source: source as Contract,
+    aggregate,
+    input: input as ObjectInput<never, never>,
+    ...(window.where === undefined ? {} : { where: window.where as (event: never) => boolean }),
+    overMs: window.over,
+    hopMs,
+    default: window.default ?? Number.NaN,
+  }
+}
+
+function hopOf({ over, hop }: FeatureWindow<never>): DurationMs {
+  if (!(over > 0)) throw new RangeError(`a window's length must be positive, got ${over}`)
+  if (over === forever) return forever
+  const hopMs = hop ?? Math.min(over, Math.max(1000, Math.floor(over / 60)))
+  if (hopMs >= 0 && hopMs <= over) return hopMs
+  throw new RangeError(`a window's hop must be between 0 and its length ${over}, got ${hopMs}`)
+}
+
+function checkFields<Value>(source: Contract<Value>, input: unknown): void {
+  for (const field of Array.isArray(input) ? input : [input]) {
+    if (typeof field !== 'string' || source.fieldNames.includes(field)) continue
+    throw new RangeError(
+      `event "${source.name}" has no field "${field}"; it has ${source.fieldNames.join(', ')}`,
+    )
   }
 }
 
@@ -117,3 +175,7 @@ export function derived<const Names extends readonly string[]>(
 ): DerivedFeature {
   return { kind: 'derived', of, compute: compute as (...values: number[]) => number }
 }
+
+/** One feature of the view over another; null where either is null, or the second is 0. */
+export const ratio = (numerator: string, denominator: string): DerivedFeature =>
+  derived([numerator, denominator], (above, below) => above / below)

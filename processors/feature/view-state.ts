@@ -1,9 +1,13 @@
 import type { TimestampMs } from '../../state/contracts/units.ts'
+import type { KeyedStore } from '../../state/store/keyed-store.ts'
+import { ObjectTileStore } from '../../state/store/object-tile-store.ts'
 import { type PackedKey, TileStore } from '../../state/store/tile-store.ts'
 import { type EntityKeys, entityKeys } from './entity-key.ts'
-import type { DerivedFeature, LookupFeature, WindowedFeature } from './feature.ts'
+import type { DerivedFeature, LookupFeature, ObjectFeature, WindowedFeature } from './feature.ts'
+import { type FeatureValue, featureValue } from './feature-value.ts'
 import type { FeatureView } from './feature-view.ts'
 import { type InputReader, inputReader } from './input-reader.ts'
+import { type BoundObject, compileObjects } from './object-layout.ts'
 import { type BoundWindowed, compileTiles, lookupLayout } from './tile-layout.ts'
 
 /** The windowed features of one source and hop, over one store. */
@@ -38,7 +42,20 @@ interface LookupGroup {
   }[]
 }
 
-type Group = WindowGroup | LookupGroup
+interface ObjectGroup {
+  readonly kind: 'objects'
+  readonly topic: string
+  readonly keys: EntityKeys
+  readonly store: ObjectTileStore
+  readonly readers: readonly ((event: object) => unknown)[]
+  /** By window, so that each is merged once. */
+  readonly windows: readonly {
+    readonly overMs: number
+    readonly features: readonly (BoundObject & { readonly place: number })[]
+  }[]
+}
+
+type Group = WindowGroup | LookupGroup | ObjectGroup
 
 /**
  * The state of one feature view in one task: folds events in, and reads a
@@ -49,7 +66,7 @@ export class ViewState {
   readonly view: FeatureView
   /** In the order in which `read` writes the values. */
   readonly featureNames: readonly string[]
-  readonly stores: readonly TileStore[]
+  readonly stores: readonly (TileStore | ObjectTileStore)[]
 
   readonly #groups: readonly Group[]
   readonly #groupsByTopic = new Map<string, Group[]>()
@@ -96,6 +113,11 @@ export class ViewState {
     const groups = this.#groupsByTopic.get(topic)
     if (groups === undefined) return
     for (const group of groups) {
+      if (group.kind === 'objects') {
+        const inputs = group.readers.map((read) => read(event))
+        for (const key of group.keys.keysOf(event)) group.store.add(key, atMs, inputs)
+        continue
+      }
       const { readers, values, store, keys } = group
       for (let index = 0; index < readers.length; index++) values[index] = readers[index]!(event)
       if (keys.many) {
@@ -108,14 +130,14 @@ export class ViewState {
   }
 
   /** Collects the keys that `update` will need and the memory lacks, by store. */
-  wantForUpdate(topic: string, event: object, want: (store: TileStore, key: PackedKey) => void): void {
+  wantForUpdate(topic: string, event: object, want: (store: KeyedStore, key: PackedKey) => void): void {
     for (const group of this.#groupsByTopic.get(topic) ?? []) {
       for (const key of group.keys.keysOf(event)) if (group.store.isMissing(key)) want(group.store, key)
     }
   }
 
   /** The same for a read. */
-  wantForRead(keys: readonly PackedKey[], want: (store: TileStore, key: PackedKey) => void): void {
+  wantForRead(keys: readonly PackedKey[], want: (store: KeyedStore, key: PackedKey) => void): void {
     for (const { store } of this.#groups) {
       for (const key of keys) if (store.isMissing(key)) want(store, key)
     }
@@ -147,9 +169,29 @@ export class ViewState {
     for (let index = 0; index < count; index++) into[at + index] = this.#sum[index]! / this.#seen[index]!
   }
 
+  /** The features of one entity by name, those that are lists, texts and maps too; null where there is no value. */
+  values(key: PackedKey | null, queryMs: TimestampMs): Record<string, FeatureValue> {
+    const numbers = new Float64Array(this.featureNames.length)
+    this.readOne(key, queryMs, numbers, 0)
+    const values: FeatureValue[] = Array.from(numbers, featureValue)
+    for (const group of this.#groups) {
+      if (group.kind !== 'objects') continue
+      readObjects(group, key, queryMs, (place, answer) => {
+        if (typeof answer !== 'number') values[place] ??= featureValue(answer)
+      })
+    }
+    return Object.fromEntries(this.featureNames.map((name, place) => [name, values[place]!]))
+  }
+
   /** `read` for one key; null, or a key never seen, gives the defaults. */
   readOne(key: PackedKey | null, queryMs: TimestampMs, into: Float64Array, at: number): void {
     for (const group of this.#groups) {
+      if (group.kind === 'objects') {
+        readObjects(group, key, queryMs, (place, answer, empty) => {
+          into[at + place] = typeof answer === 'number' && answer - answer === 0 ? answer : empty
+        })
+        continue
+      }
       const slot = key === null ? -1 : group.store.find(key)
       if (group.kind === 'windows') readWindows(group, slot, queryMs, into, at)
       else readLookups(group, slot, queryMs, into, at)
@@ -178,6 +220,21 @@ function readWindows(
   }
 }
 
+function readObjects(
+  group: ObjectGroup,
+  key: PackedKey | null,
+  queryMs: TimestampMs,
+  take: (place: number, answer: unknown, empty: number) => void,
+): void {
+  for (const { overMs, features } of group.windows) {
+    const states = key === null ? undefined : group.store.readWindow(key, queryMs, overMs)
+    for (const { place, at, feature } of features) {
+      const answer = states === undefined ? null : feature.aggregate.finish(states[at], queryMs)
+      take(place, answer, feature.default)
+    }
+  }
+}
+
 function readLookups(
   group: LookupGroup,
   slot: number,
@@ -194,15 +251,18 @@ function readLookups(
 
 function compileGroups(view: FeatureView, featureNames: readonly string[]): Group[] {
   const windows = new Map<string, [string, WindowedFeature][]>()
+  const objects = new Map<string, [string, ObjectFeature][]>()
   const lookups = new Map<string, [string, LookupFeature][]>()
   for (const [name, feature] of view.features) {
     if (feature.kind === 'derived') continue
     const id =
-      feature.kind === 'windowed'
-        ? `${feature.source.name}.${feature.hopMs === Infinity ? 'forever' : feature.hopMs}`
-        : `${feature.source.name}.latest`
+      feature.kind === 'lookup'
+        ? `${feature.source.name}.latest`
+        : `${feature.source.name}.${feature.hopMs === Infinity ? 'forever' : feature.hopMs}`
     if (feature.kind === 'windowed') {
       windows.set(id, [...(windows.get(id) ?? []), [name, feature]])
+    } else if (feature.kind === 'object') {
+      objects.set(id, [...(objects.get(id) ?? []), [name, feature]])
     } else {
       lookups.set(id, [...(lookups.get(id) ?? []), [name, feature]])
     }
@@ -217,6 +277,7 @@ function compileGroups(view: FeatureView, featureNames: readonly string[]): Grou
     })
   return [
     ...[...windows].map(([id, features]) => windowGroup(view, id, features, place, storeOf)),
+    ...[...objects].map(([id, features]) => objectGroup(view, id, features, place)),
     ...[...lookups].map(([id, features]) => lookupGroup(view, id, features, place, storeOf)),
   ]
 }
@@ -245,6 +306,35 @@ function windowGroup(
         .map((feature) => ({ ...feature, place: place(feature.name) })),
     })),
     row: new Float64Array(layout.width),
+  }
+}
+
+function objectGroup(
+  view: FeatureView,
+  id: string,
+  features: readonly [string, ObjectFeature][],
+  place: (name: string) => number,
+): ObjectGroup {
+  const { layout, readers, features: bound } = compileObjects(features, view.disorderMs)
+  const source = features[0]![1].source
+  const lengths = [...new Set(features.map(([, { overMs }]) => overMs))]
+  return {
+    kind: 'objects',
+    topic: source.topic,
+    keys: entityKeys(view.entity, view.keys[source.name]),
+    store: new ObjectTileStore({
+      name: `${view.name}.v${view.version}.${id}.objects`,
+      layout,
+      keyParts: view.entity.length,
+      ...(view.maxKeys === undefined ? {} : { maxKeys: view.maxKeys }),
+    }),
+    readers,
+    windows: lengths.map((overMs) => ({
+      overMs,
+      features: bound
+        .filter(({ feature }) => feature.overMs === overMs)
+        .map((each) => ({ ...each, place: place(each.name) })),
+    })),
   }
 }
 

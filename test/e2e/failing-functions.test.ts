@@ -153,7 +153,7 @@ describe('a function that throws', () => {
       'ONE',
       'TWO',
     ])
-    expect((await engine.features('buyer', ['ann']))['orders']).toBe((known ?? 0) + 3)
+    expect((await engine.features('buyer', ['ann']))['orders']).toBe(Number(known ?? 0) + 3)
   })
 
   test('in a request feature is told to the caller, and the next request is answered', async () => {

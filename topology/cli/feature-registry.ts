@@ -52,9 +52,11 @@ export function viewsOf(declaration: Declaration): readonly ViewEntry[] {
 
 function describe(feature: Feature): Omit<FeatureEntry, 'feature'> {
   switch (feature.kind) {
+    case 'object':
     case 'windowed': {
       const { aggregate, source, overMs, hopMs, input, where } = feature
-      const field = typeof input === 'string' ? ` ${input}` : input === undefined ? '' : ' of a function'
+      const field =
+        typeof input === 'function' ? ' of a function' : input === undefined ? '' : ` ${String(input)}`
       return {
         of: `${aggregate.name}${field}${where === undefined ? '' : ' where a condition holds'}`,
         from: source.name,

@@ -1,3 +1,4 @@
+import type { FeatureValue } from '../../processors/feature/feature-value.ts'
 import { EngineError } from '../../state/contracts/engine-error.ts'
 import { Engine } from '../runtime/engine.ts'
 import { CliError } from './cli-error.ts'
@@ -17,7 +18,7 @@ interface FeatureValues {
   readonly view: string
   readonly key: readonly (string | number)[]
   readonly at: number
-  readonly features: Readonly<Record<string, number | null>>
+  readonly features: Readonly<Record<string, FeatureValue>>
 }
 
 export interface FeaturesOptions {
@@ -98,7 +99,7 @@ export async function featuresGetCommand(
   else {
     const rows = Object.entries(found.features).map(([name, value]) => [
       name,
-      value === null ? '-' : String(value),
+      value === null ? '-' : typeof value === 'object' ? JSON.stringify(value) : String(value),
     ])
     process.stdout.write(`${view} ${key.join(' ')} as of ${new Date(found.at).toISOString()}\n`)
     process.stdout.write(`${table(['feature', 'value'], rows)}\n`)

@@ -50,7 +50,12 @@ export const answerSchemas = {
     view: text,
     key: { type: 'array', items: { type: ['string', 'number'] } },
     at: { ...instant, description: 'Query time, milliseconds since 1970.' },
-    features: featureValues,
+    features: {
+      type: 'object',
+      additionalProperties: { type: ['number', 'null', 'string', 'array', 'object'] },
+      description:
+        'By name; null where there is no value. Of aggregates such as lastK a list, of bucketBy a map.',
+    },
   }),
   Prediction: object({
     requestId: text,

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Declaration } from '../../models/declaration.ts'
 import type { ModelPart, Prediction } from '../../models/serving/model-part.ts'
+import type { FeatureValue } from '../../processors/feature/feature-value.ts'
 import { keyPartFromText } from '../../processors/feature/key-text.ts'
 import type { ViewState } from '../../processors/feature/view-state.ts'
 import { type Emit, Outputs } from '../../processors/outputs.ts'
@@ -270,12 +271,12 @@ export class Engine {
     return texts.map((text, index) => keyPartFromText(view, index, text))
   }
 
-  /** The features of an entity as of a query time, by name; null where there is no value. */
+  /** The features of an entity as of a query time, by name, lists and maps too; null where there is no value. */
   async features(
     viewName: string,
     key: readonly (string | number | bigint)[],
     queryMs: TimestampMs = this.#now(),
-  ): Promise<Readonly<Record<string, number | null>>> {
+  ): Promise<Readonly<Record<string, FeatureValue>>> {
     const state = this.#view(viewName)
     const { entity } = state.view
     if (key.length !== entity.length) {
@@ -289,9 +290,7 @@ export class Engine {
     for (const store of state.stores) {
       if (store.isMissing(packed)) await store.prefetch(this.#wiring.database, [packed])
     }
-    const values = new Float64Array(state.featureNames.length)
-    state.readOne(packed, queryMs, values, 0)
-    return named(state.featureNames, values)
+    return state.values(packed, queryMs)
   }
 
   /**

@@ -1,5 +1,6 @@
 import type { Declaration } from '../../models/declaration.ts'
 import type { LabelCounts } from '../../models/serving/model-part.ts'
+import type { FeatureValue } from '../../processors/feature/feature-value.ts'
 import type { Contract } from '../../state/contracts/contract.ts'
 import type { TimestampMs } from '../../state/contracts/units.ts'
 import { Engine, type ExplainedPrediction } from '../runtime/engine.ts'
@@ -42,7 +43,7 @@ export class TopologyDriver {
     view: string,
     key: string | number | bigint | readonly (string | number | bigint)[],
     at: TimestampMs,
-  ): Promise<Readonly<Record<string, number | null>>> {
+  ): Promise<Readonly<Record<string, FeatureValue>>> {
     return this.#engine.features(view, Array.isArray(key) ? key : [key as string], at)
   }
 

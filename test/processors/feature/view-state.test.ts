@@ -8,8 +8,9 @@ import { ViewState } from '../../../processors/feature/view-state.ts'
 import { event } from '../../../state/contracts/event.ts'
 import { array } from '../../../state/contracts/field-type.ts'
 import type { DatabaseWrite } from '../../../state/store/database.ts'
+import type { KeyedStore } from '../../../state/store/keyed-store.ts'
 import { memoryDatabase } from '../../../state/store/memory/memory-database.ts'
-import type { PackedKey } from '../../../state/store/tile-store.ts'
+import type { PackedKey, TileStore } from '../../../state/store/tile-store.ts'
 
 const spend = event(
   'spend',
@@ -169,7 +170,7 @@ describe('a feature view', () => {
         at += Math.floor(random() * 9)
         return { user: Math.floor(random() * 40), shop: 1, amount: random() * 10, at }
       })
-      const wanted = new Map<(typeof bounded.stores)[number], Set<PackedKey>>()
+      const wanted = new Map<KeyedStore, Set<PackedKey>>()
       for (const each of events) {
         bounded.wantForUpdate('spend', each, (store, key) =>
           wanted.set(store, (wanted.get(store) ?? new Set()).add(key)),
@@ -217,7 +218,7 @@ describe('a feature view', () => {
         at: 10_000_000 + index * 1_000,
       })
       if (index % 10_000 === 9_999)
-        sizes.push(state.stores.reduce((all, store) => all + store.memoryBytes, 0))
+        sizes.push(state.stores.reduce((all, store) => all + (store as TileStore).memoryBytes, 0))
     }
     expect(new Set(sizes).size).toBe(1)
   })
