@@ -138,7 +138,8 @@ class ServedPredictions {
   }
 }
 
-function firstDifference(
+/** The first field in which a recomputed prediction differs from the served one; undefined where they agree to the last bit. */
+export function firstDifference(
   served: Prediction,
   recomputed: Prediction,
   { models }: Declaration,

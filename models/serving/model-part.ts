@@ -8,7 +8,7 @@ import type { TaskRecord } from '../../processors/task-input.ts'
 import type { TimestampMs } from '../../state/contracts/units.ts'
 import type { OrderedStore, StateStore } from '../../state/store/state-store.ts'
 import { ProgressiveEvaluation } from '../evaluation/progressive.ts'
-import type { Learner } from '../learner.ts'
+import type { ExplainableLearner, Learner } from '../learner.ts'
 import type { Model } from '../model.ts'
 import { BaselineState } from './baseline-state.ts'
 import { LearnerStore } from './learner-store.ts'
@@ -65,6 +65,15 @@ interface Pending {
   readonly baselineKeys: readonly (string | number | null)[]
   readonly predictedAt: TimestampMs
 }
+
+/** `terms` add up to the score before its link function; `differences` are in the unit of the output and do not add up. */
+export interface Contributions {
+  readonly kind: 'terms' | 'differences'
+  readonly values: readonly { readonly name: string; readonly value: number }[]
+}
+
+const isExplainable = (learner: Learner): learner is ExplainableLearner =>
+  'contributions' in learner && 'termNames' in learner
 
 /** Labels and predictions that found no partner, and why. */
 export interface LabelCounts {
@@ -184,6 +193,35 @@ export class ModelPart implements GraphPart {
   /** The score of a feature vector under the current weights. Changes nothing. */
   score(features: Float64Array): number {
     return this.learner.predict(this.#weights.state, features)
+  }
+
+  /**
+   * What each feature did to the score of this vector under the current
+   * weights: the terms of the sum where the model is one, else how the output
+   * differs from that with the feature missing.
+   */
+  contributions(features: Float64Array): Contributions {
+    const { learner } = this
+    const { state } = this.#weights
+    const { columns } = this.model
+    if (isExplainable(learner)) {
+      const terms = new Float64Array(learner.termNames.length)
+      learner.contributions(state, features, terms)
+      const nameOf = (term: string): string => columns[Number(/^feature (\d+)$/.exec(term)?.[1])] ?? term
+      return {
+        kind: 'terms',
+        values: learner.termNames.map((term, index) => ({ name: nameOf(term), value: terms[index]! })),
+      }
+    }
+    const output = learner.predict(state, features)
+    const without = features.slice()
+    const values = columns.map((name, index) => {
+      without[index] = Number.NaN
+      const value = output - learner.predict(state, without)
+      without[index] = features[index]!
+      return { name, value }
+    })
+    return { kind: 'differences', values }
   }
 
   /** Counts kept with the state, so that a restart goes on counting. */

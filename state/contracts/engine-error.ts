@@ -26,6 +26,7 @@ export interface ErrorContexts {
   'event-unknown': { event: string; known: readonly string[] }
   'dead-letter-unknown': { number: number; count: number }
   'event-time-refused': { contract: string; field: string; at: number; latest: number }
+  'prediction-unknown': { model: string; requestId: string }
   'prediction-failed': { model: string; requestId: string; detail: string }
   'record-failed': { topic: string; partition: number; offset: number; reason: string }
   'record-too-large': { topic: string; sizeBytes: number; limitBytes: number }
@@ -164,6 +165,11 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
     retriable: false,
     message: ({ contract, field, at, latest }) =>
       `${contract}: event time "${field}" is ${at}, expected milliseconds from 0 to ${latest}; is it in another unit?`,
+  },
+  'prediction-unknown': {
+    retriable: false,
+    message: ({ model, requestId }) =>
+      `the log holds no prediction of model "${model}" for request "${requestId}"; check the request id and the model`,
   },
   'prediction-failed': {
     retriable: false,

@@ -9,6 +9,7 @@ import {
   deadLettersReinjectCommand,
 } from './dead-letters-command.ts'
 import { driftCommand } from './drift-command.ts'
+import { explainCommand } from './explain-command.ts'
 import {
   featuresGetCommand,
   featuresLineageCommand,
@@ -207,6 +208,19 @@ withTopology(
     '\nTimes are ISO 8601 or milliseconds. Exit code 1 when there are findings.\n\nExample:\n  headwater replay drift --every 30d --html drift.html --data .headwater/movies',
   )
   .action((options) => act(() => driftCommand(options)))
+
+withTopology(
+  replay
+    .command('explain <request-id>')
+    .description('what is behind one prediction: features, their events, what each did, model, position'),
+)
+  .option('--model <name>', 'which model (default: the only one)')
+  .option('--events <number>', 'events listed for each feature, the newest first', wholeNumber(0, 1000), 3)
+  .addHelpText(
+    'after',
+    '\nExit code 1 when the prediction cannot be made again as it was served.\n\nExample:\n  headwater replay explain 599-296 --data .headwater/movies',
+  )
+  .action((requestId, options) => act(() => explainCommand(requestId, options)))
 
 const withCluster = (command: Command): Command =>
   command
