@@ -94,3 +94,17 @@ function curveOf(cells: Float64Array): CalibrationPoint[] {
 
 const distance = ({ meanPrediction, meanLabel }: CalibrationPoint): number =>
   Math.abs(meanPrediction - meanLabel)
+
+/** The largest distance of predicted and observed rate among the bins of a curve; NaN without one. */
+export const largestError = (curve: readonly CalibrationPoint[]): number =>
+  curve.length === 0 ? Number.NaN : Math.max(...curve.map(distance))
+
+/**
+ * The probability in the world of a model that learned from a sample in which
+ * only the share `kept` of the negatives was left.
+ *
+ * Source: He et al., "Practical Lessons from Predicting Clicks on Ads at
+ * Facebook", ADKDD 2014, section 6.3.
+ */
+export const undoDownsampling = (probability: number, kept: number): number =>
+  probability / (probability + (1 - probability) / kept)

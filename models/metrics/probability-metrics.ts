@@ -13,13 +13,15 @@ export function logLoss(clip: number = defaultClip): Metric {
     better: 'lower',
     width: 2,
     add(cells, label, prediction, weight) {
-      const p = Math.min(1 - clip, Math.max(clip, prediction))
+      // Each side is clipped by itself: 1 - (1 - clip) is not clip in floating point.
+      const likely = Math.min(1 - clip, Math.max(clip, prediction))
+      const unlikely = Math.min(1 - clip, Math.max(clip, 1 - prediction))
       const loss =
         label === 1
-          ? -Math.log(p)
+          ? -Math.log(likely)
           : label === 0
-            ? -Math.log(1 - p)
-            : -label * Math.log(p) - (1 - label) * Math.log(1 - p)
+            ? -Math.log(unlikely)
+            : -label * Math.log(likely) - (1 - label) * Math.log(unlikely)
       cells[0] = cells[0]! + weight * loss
       cells[1] = cells[1]! + weight
     },

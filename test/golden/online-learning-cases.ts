@@ -9,6 +9,7 @@ import { runExactLearnerCase } from './exact-learner-cases.ts'
 import { type CaseOptions, type CaseRunner, type GoldenCase, notApplicable } from './golden-case.ts'
 import { runLearnerCase } from './learner-cases.ts'
 import { runDelayedCase, runExplainCase, runScalerCase } from './learning-order-cases.ts'
+import { runMetricCase } from './metric-cases.ts'
 
 /** Who runs what: one entry a family. A family without one does not apply. */
 const runners: Readonly<Record<string, CaseRunner>> = {
@@ -20,6 +21,7 @@ const runners: Readonly<Record<string, CaseRunner>> = {
   explain: runExplainCase,
   scaler: runScalerCase,
   stat: runAggregateCase,
+  metric: runMetricCase,
   drift: runDriftCase,
   drift_stat: runDriftStatisticCase,
 }
