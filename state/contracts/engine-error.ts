@@ -26,6 +26,7 @@ export interface ErrorContexts {
   'event-unknown': { event: string; known: readonly string[] }
   'dead-letter-unknown': { number: number; count: number }
   'event-time-refused': { contract: string; field: string; at: number; latest: number }
+  'off-policy-unsupported': { effective: number; least: number; count: number }
   'prediction-unknown': { model: string; requestId: string }
   'prediction-failed': { model: string; requestId: string; detail: string }
   'record-failed': { topic: string; partition: number; offset: number; reason: string }
@@ -165,6 +166,11 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
     retriable: false,
     message: ({ contract, field, at, latest }) =>
       `${contract}: event time "${field}" is ${at}, expected milliseconds from 0 to ${latest}; is it in another unit?`,
+  },
+  'off-policy-unsupported': {
+    retriable: false,
+    message: ({ effective, least, count }) =>
+      `the ${count} logged choices are worth ${effective.toFixed(1)} of the policy in question, at least ${least} are needed; log more exploration, or ask for a policy nearer to the one that ran`,
   },
   'prediction-unknown': {
     retriable: false,

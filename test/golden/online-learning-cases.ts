@@ -10,6 +10,7 @@ import { type CaseOptions, type CaseRunner, type GoldenCase, notApplicable } fro
 import { runLearnerCase } from './learner-cases.ts'
 import { runDelayedCase, runExplainCase, runScalerCase } from './learning-order-cases.ts'
 import { runMetricCase } from './metric-cases.ts'
+import { runPolicyCase } from './policy-cases.ts'
 
 /** Who runs what: one entry a family. A family without one does not apply. */
 const runners: Readonly<Record<string, CaseRunner>> = {
@@ -22,6 +23,7 @@ const runners: Readonly<Record<string, CaseRunner>> = {
   scaler: runScalerCase,
   stat: runAggregateCase,
   metric: runMetricCase,
+  ope: runPolicyCase,
   drift: runDriftCase,
   drift_stat: runDriftStatisticCase,
 }
