@@ -28,7 +28,11 @@ async function saidOf(...states: readonly ReturnType<typeof at>[]): Promise<read
 }
 
 test('an engine is behind until it has processed what was there when somebody first asked', async () => {
-  const said = await saidOf(at(false, [0, 5], [2, 4]), at(false, [4, 90], [4, 50]), at(false, [5, 95], [4, 55]))
+  const said = await saidOf(
+    at(false, [0, 5], [2, 4]),
+    at(false, [4, 90], [4, 50]),
+    at(false, [5, 95], [4, 55]),
+  )
   expect(said).toEqual([7, 1, 0])
 })
 
