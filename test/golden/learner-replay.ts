@@ -85,6 +85,9 @@ export function scoredOf({ predictions }: Replay, { labels }: GoldenData): Score
   }
 }
 
+/** The expected results clip the probability alone, so that 1 less it is 9.99e-16 where it should be 1e-15. */
+const clamped = (p: number): number => Math.min(1 - 1e-15, Math.max(1e-15, p))
+
 /** The metrics that the expected results name, of probabilities of two classes. */
 export function binaryMetrics({ labels, predictions }: Scored): Record<string, number> {
   const classes = predictions.map((p) => (p > 0.5 ? 1 : 0))
@@ -92,7 +95,7 @@ export function binaryMetrics({ labels, predictions }: Scored): Record<string, n
   return {
     Accuracy: accuracy(labels, classes),
     F1: f1(labels, classes, 1),
-    LogLoss: evaluate(logLoss(), labels, predictions),
+    LogLoss: evaluate(logLoss(1e-16), labels, predictions.map(clamped)),
     ROCAUC_exact: evaluate(exactAuc, labels, predictions),
     mean_p: mean(predictions),
     base_rate: mean(labels),
