@@ -10,7 +10,7 @@ import type { LabelEvent } from '../state/contracts/engine-contracts.ts'
 import { EngineError } from '../state/contracts/engine-error.ts'
 import type { TimestampMs } from '../state/contracts/units.ts'
 import type { Log } from '../state/log/log.ts'
-import { type PackedKey, unpackKey } from '../state/store/tile-store.ts'
+import { type PackedKey, unpackKey } from '../state/store/packed-key.ts'
 import { type Assembly, assemble } from './assembly.ts'
 import { type AuditOptions, firstDifference } from './audit.ts'
 

@@ -33,6 +33,19 @@ export interface ColumnFold {
     stride: number,
     count: number,
   ): void
+  /**
+   * Adds `count` values, oldest first, NaN left out; value i is at
+   * `from + i * stride`. The same bits as `add` one by one; for folds that do
+   * not look at the time, since it is one tight loop.
+   */
+  addValues?(
+    into: Float64Array,
+    at: number,
+    values: Float64Array,
+    from: number,
+    stride: number,
+    count: number,
+  ): void
   /** Takes one value back, where the fold is invertible. */
   remove?(columns: Float64Array, at: number, value: number, atMs: TimestampMs): void
 }

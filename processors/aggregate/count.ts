@@ -16,6 +16,18 @@ export const countFold: ColumnFold = {
     for (let row = from; row < end; row += stride) total += rows[row]!
     into[at] = total
   },
+  addValues(into, at, values, from, stride, count) {
+    let total = into[at]!
+    if (stride === 0) {
+      // The same value again and again: that of an input that every event has.
+      if (!Number.isNaN(values[from])) into[at] = total + count
+      return
+    }
+    for (let index = 0, cell = from; index < count; index++, cell += stride) {
+      if (!Number.isNaN(values[cell])) total++
+    }
+    into[at] = total
+  },
   remove(columns, at) {
     columns[at]!--
   },

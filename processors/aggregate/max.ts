@@ -20,6 +20,14 @@ export const maxFold: ColumnFold = {
     }
     into[at] = largest
   },
+  addValues(into, at, values, from, stride, count) {
+    let largest = into[at]!
+    for (let index = 0, cell = from; index < count; index++, cell += stride) {
+      const value = values[cell]!
+      if (value > largest) largest = value + 0
+    }
+    into[at] = largest
+  },
 }
 
 /** Largest value present; null where there were none. */

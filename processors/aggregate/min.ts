@@ -20,6 +20,14 @@ export const minFold: ColumnFold = {
     }
     into[at] = smallest
   },
+  addValues(into, at, values, from, stride, count) {
+    let smallest = into[at]!
+    for (let index = 0, cell = from; index < count; index++, cell += stride) {
+      const value = values[cell]!
+      if (value < smallest) smallest = value + 0
+    }
+    into[at] = smallest
+  },
 }
 
 /** Smallest value present; null where there were none. */

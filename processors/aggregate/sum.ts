@@ -35,6 +35,20 @@ export const sumFold: ColumnFold = {
     into[at] = sum
     into[at + 1] = error
   },
+  addValues(into, at, values, from, stride, count) {
+    let sum = into[at]!
+    let error = into[at + 1]!
+    for (let index = 0, cell = from; index < count; index++, cell += stride) {
+      const value = values[cell]!
+      if (Number.isNaN(value)) continue
+      const next = sum + value
+      const used = next - sum
+      error += sum - (next - used) + (value - used)
+      sum = next
+    }
+    into[at] = sum
+    into[at + 1] = error
+  },
   remove(columns, at, value) {
     addCompensated(columns, at, -value)
   },

@@ -1,4 +1,4 @@
-import { type PackedKey, packKey } from '../../state/store/tile-store.ts'
+import { type PackedKey, packKey } from '../../state/store/packed-key.ts'
 import { fieldReader } from './input-reader.ts'
 
 /** One part of an entity key. */

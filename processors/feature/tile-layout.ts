@@ -1,8 +1,12 @@
 import type { DurationMs } from '../../state/contracts/units.ts'
-import type { TileLayout } from '../../state/store/tile-store.ts'
+import { rowHeader, type TileLayout } from '../../state/store/tile-slots.ts'
 import type { ColumnAggregate, ColumnFold } from '../aggregate/aggregate.ts'
+import { summaryFold } from '../aggregate/summary-fold.ts'
 import type { FeatureInput, WindowedFeature } from './feature.ts'
 import { type InputReader, inputReader } from './input-reader.ts'
+
+/** What an input of every event is: the event itself. */
+const one = Float64Array.of(1)
 
 /** One fold of a row: which input it takes and where its columns stand. */
 interface BoundFold {
@@ -50,9 +54,22 @@ export function compileTiles(
     const found = inputs.findIndex((slot) => slot.input === input && slot.where === where)
     return found >= 0 ? found : inputs.push({ input, where }) - 1
   }
+  const wanted = new Set(
+    features.flatMap(([, feature]) =>
+      feature.aggregate.folds.map(({ id }) => `${id} ${inputIndex(feature)}`),
+    ),
+  )
   const columnsOf = (fold: ColumnFold, input: number): number => {
     const found = folds.find((bound) => bound.fold.id === fold.id && bound.input === input)
     if (found) return found.at
+    const part = summaryFold.parts.find((each) => each.fold.id === fold.id)
+    if (
+      part !== undefined &&
+      input >= 0 &&
+      summaryFold.parts.every((each) => wanted.has(`${each.fold.id} ${input}`))
+    ) {
+      return columnsOf(summaryFold, input) + part.at
+    }
     const at = width
     folds.push({ fold, input, at })
     width += fold.width
@@ -88,12 +105,15 @@ function tileLayout(
   const hopMs = features[0]?.hopMs ?? 0
   const retentionMs = Math.max(...features.map(({ overMs }) => overMs))
   const columns = folds.map(({ fold, input }) => `${fold.id}(${input < 0 ? '' : inputName(inputs[input]!)})`)
+  const rawsPerTile =
+    hopMs > 0 && hopMs !== Infinity ? Math.floor((rowHeader + width) / (1 + inputs.length)) : 0
   return {
-    id: `tiles hop ${hopMs} keep ${retentionMs} disorder ${disorderMs} ${columns.join(' ')}`,
+    id: `tiles of more than ${rawsPerTile} events, hop ${hopMs} keep ${retentionMs} disorder ${disorderMs} ${columns.join(' ')}`,
     hopMs,
     retentionMs,
     disorderMs,
     keepsLatest: false,
+    rawsPerTile,
     inputs: inputs.length,
     width,
     init(cells, at) {
@@ -104,6 +124,21 @@ function tileLayout(
         const value = bound.input < 0 ? 1 : values[valuesAt + bound.input]!
         // NaN is null.
         if (!Number.isNaN(value)) bound.fold.add(cells, at + bound.at, value, atMs)
+      }
+    },
+    addRaws(into, at, raws, from, stride, count) {
+      for (let place = 0; place < folds.length; place++) {
+        const { fold, input, at: column } = folds[place]!
+        if (fold.addValues === undefined) {
+          for (let index = 0, cell = from; index < count; index++, cell += stride) {
+            const value = input < 0 ? 1 : raws[cell + 1 + input]!
+            if (!Number.isNaN(value)) fold.add(into, at + column, value, raws[cell]!)
+          }
+        } else if (input < 0) {
+          fold.addValues(into, at + column, one, 0, 0, count)
+        } else {
+          fold.addValues(into, at + column, raws, from + 1 + input, stride, count)
+        }
       }
     },
     mergeRows(into, at, rows, from, stride, count) {
@@ -126,10 +161,12 @@ export function lookupLayout(inputs: number, ttlMs: DurationMs, disorderMs: Dura
     retentionMs: ttlMs,
     disorderMs,
     keepsLatest: true,
+    rawsPerTile: 0,
     inputs,
     width: 0,
     init: () => {},
     add: () => {},
+    addRaws: () => {},
     mergeRows: () => {},
   }
 }

@@ -40,14 +40,6 @@ export class DoubleArena {
     else list.push(at)
   }
 
-  /** Moves a block's first `used` doubles to a block for `wanted`; returns the new index. */
-  move(at: number, count: number, wanted: number, used: number): number {
-    const target = this.allocate(wanted)
-    this.cells.copyWithin(target, at, at + used)
-    this.release(at, count)
-    return target
-  }
-
   clear(): void {
     this.#end = 0
     this.#free.length = 0

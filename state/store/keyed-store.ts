@@ -1,6 +1,6 @@
 import type { Database } from './database.ts'
+import type { PackedKey } from './packed-key.ts'
 import type { StateStore } from './state-store.ts'
-import type { PackedKey } from './tile-store.ts'
 
 /** State of entities, of which only some are in memory: a batch loads the keys that it needs before it runs. */
 export interface KeyedStore extends StateStore {

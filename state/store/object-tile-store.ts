@@ -4,7 +4,7 @@ import type { DurationMs, TimestampMs } from '../contracts/units.ts'
 import type { Database, DatabaseWrite } from './database.ts'
 import { decodeKey, encodeKey } from './key-encoding.ts'
 import type { KeyedStore } from './keyed-store.ts'
-import { type PackedKey, packKey, unpackKey } from './tile-store.ts'
+import { type PackedKey, packKey, unpackKey } from './packed-key.ts'
 import { packValue, unpackValue } from './value-encoding.ts'
 
 /** What one tile folds: the states of all aggregates that share it, as a list in a fixed order. */

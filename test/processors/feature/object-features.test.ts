@@ -28,7 +28,7 @@ import { array, nullable } from '../../../state/contracts/field-type.ts'
 import type { Database, DatabaseWrite } from '../../../state/store/database.ts'
 import type { KeyedStore } from '../../../state/store/keyed-store.ts'
 import { memoryDatabase } from '../../../state/store/memory/memory-database.ts'
-import type { PackedKey } from '../../../state/store/tile-store.ts'
+import type { PackedKey } from '../../../state/store/packed-key.ts'
 
 const play = event(
   'play',

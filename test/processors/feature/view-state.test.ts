@@ -10,7 +10,8 @@ import { array } from '../../../state/contracts/field-type.ts'
 import type { DatabaseWrite } from '../../../state/store/database.ts'
 import type { KeyedStore } from '../../../state/store/keyed-store.ts'
 import { memoryDatabase } from '../../../state/store/memory/memory-database.ts'
-import type { PackedKey, TileStore } from '../../../state/store/tile-store.ts'
+import type { PackedKey } from '../../../state/store/packed-key.ts'
+import type { TileStore } from '../../../state/store/tile-store.ts'
 
 const spend = event(
   'spend',

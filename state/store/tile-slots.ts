@@ -1,0 +1,463 @@
+import type { DurationMs, TimestampMs } from '../contracts/units.ts'
+import { DoubleArena } from './double-arena.ts'
+import { SlotSequences } from './slot-sequences.ts'
+
+/** What one row of a tile store folds; compiled from the features that share the rows. */
+export interface TileLayout {
+  /** Names windows, columns and inputs: state of another id has other columns. */
+  readonly id: string
+  /**
+   * Length of a tile, aligned to the epoch. `Infinity`: one tile for all time.
+   * 0: no tiles, the raw events answer.
+   */
+  readonly hopMs: DurationMs
+  /** Longest window that is read; `Infinity` keeps for ever. */
+  readonly retentionMs: DurationMs
+  /** How far behind the key's newest event a read or a write may be and still be exact. */
+  readonly disorderMs: DurationMs
+  /** Keep the newest raw event even when it is older than the retention: lookups. */
+  readonly keepsLatest: boolean
+  /** Events that a tile keeps as they are before it becomes a row: as many as take no more memory than the row. */
+  readonly rawsPerTile: number
+  /** Doubles of a raw event, its time not counted. */
+  readonly inputs: number
+  /** Doubles of a row, its header not counted. */
+  readonly width: number
+  init(cells: Float64Array, at: number): void
+  add(cells: Float64Array, at: number, values: Float64Array, valuesAt: number, atMs: TimestampMs): void
+  /** Adds raw events, oldest first; event i has its time at `from + i * stride` and its values behind it. */
+  addRaws(
+    into: Float64Array,
+    at: number,
+    raws: Float64Array,
+    from: number,
+    stride: number,
+    count: number,
+  ): void
+  /** Rows oldest first; row i's columns start at `from + i * stride`. */
+  mergeRows(
+    into: Float64Array,
+    at: number,
+    rows: Float64Array,
+    from: number,
+    stride: number,
+    count: number,
+  ): void
+}
+
+/** Doubles before a row's columns: `[ start of tile | newest event in it | columns … ]`. */
+export const rowHeader = 2
+
+/**
+ * Windowed state of many keys, each in a slot: raw events, newest last, and
+ * rows, the partial aggregates of one tile each.
+ *
+ *        row     few     row            tail
+ *     [ 09:00 ]  ● ●  [ 11:00 ]   ● ●   ●● ●  ← newest event of the key
+ *                             ◀── disorder ──▶
+ *
+ * An event enters the tail in (event time, arrival) order and settles when the
+ * key has seen an event more than `disorderMs` newer: it joins its tile, whose
+ * events stay as they are while they are few, and are folded to a row when
+ * they are more. One that arrives later than that joins its tile at once. So a strict read "before q" is exact for
+ * every q down to the newest event less the disorder, equal instants included,
+ * and everything depends on the key's own events alone, never on how keys
+ * share a task.
+ *
+ * One canonical order for floating point: tiles oldest first, then the tail.
+ */
+export class TileSlots {
+  readonly layout: TileLayout
+  /** Reads whose query time was older than the newest event less the disorder, and met a tile it could not split. */
+  impreciseReads = 0
+  /** Events older than every window that can still be read. */
+  expiredEvents = 0
+
+  readonly #arena = new DoubleArena()
+  readonly #rows: SlotSequences
+  readonly #raws: SlotSequences
+  #newestMs = new Float64Array(1024)
+  /** Raw events that have settled: the oldest of the slot's. */
+  #settled = new Int32Array(1024)
+
+  constructor(layout: TileLayout) {
+    this.layout = layout
+    this.#rows = new SlotSequences(this.#arena, rowHeader + layout.width)
+    this.#raws = new SlotSequences(this.#arena, 1 + layout.inputs)
+  }
+
+  /** Bytes of the arena, used or reusable. */
+  get memoryBytes(): number {
+    return this.#arena.size * 8
+  }
+
+  /** The arena's memory, for `readLatest`. */
+  get cells(): Float64Array {
+    return this.#arena.cells
+  }
+
+  /** Makes a slot empty, as of a key never seen. */
+  open(slot: number): void {
+    if (slot >= this.#newestMs.length) {
+      const newestMs = new Float64Array(this.#newestMs.length * 2)
+      newestMs.set(this.#newestMs)
+      this.#newestMs = newestMs
+      const settled = new Int32Array(newestMs.length)
+      settled.set(this.#settled)
+      this.#settled = settled
+    }
+    this.#rows.open(slot)
+    this.#raws.open(slot)
+    this.#newestMs[slot] = Number.NEGATIVE_INFINITY
+    this.#settled[slot] = 0
+  }
+
+  release(slot: number): void {
+    this.#rows.release(slot)
+    this.#raws.release(slot)
+  }
+
+  /** Forgets every slot. */
+  clear(): void {
+    this.#arena.clear()
+  }
+
+  /** Takes an event in. `values` holds `layout.inputs` doubles, NaN for null. */
+  add(slot: number, atMs: TimestampMs, values: Float64Array): void {
+    const { disorderMs, hopMs } = this.layout
+    const before = this.#newestMs[slot]!
+    if (atMs < before - disorderMs) {
+      this.#addLate(slot, atMs, values)
+      return
+    }
+    this.#insertRaw(slot, atMs, values)
+    if (atMs <= before) return
+    this.#newestMs[slot] = atMs
+    if (hopMs === 0) {
+      this.#pruneRaws(slot, atMs - disorderMs)
+      return
+    }
+    this.#settle(slot, atMs - disorderMs)
+    if (hopMs !== Infinity) this.#expire(slot, atMs - disorderMs)
+  }
+
+  /**
+   * Folds what a window of `overMs` shows at `queryMs` into `into[at …]`:
+   * events with `floor(queryMs - overMs, hop) <= eventTime < queryMs`.
+   * Returns the number of rows and events that were merged; 0 for an empty window.
+   */
+  readWindow(slot: number, queryMs: TimestampMs, overMs: DurationMs, into: Float64Array, at: number): number {
+    const { layout } = this
+    layout.init(into, at)
+    if (slot < 0) return 0
+    const { hopMs } = layout
+    const lowerMs =
+      overMs === Infinity
+        ? Number.NEGATIVE_INFINITY
+        : hopMs > 0 && hopMs !== Infinity
+          ? Math.floor((queryMs - overMs) / hopMs) * hopMs
+          : queryMs - overMs
+    const { cells } = this.#arena
+
+    const rawStride = this.#raws.stride
+    const raws = this.#raws.startOf(slot)
+    let rawEnd = this.#raws.countOf(slot)
+    while (rawEnd > 0 && cells[raws + (rawEnd - 1) * rawStride]! >= queryMs) rawEnd--
+    let raw = firstAtOrAfter(cells, raws, rawStride, rawEnd, lowerMs)
+
+    const stride = this.#rows.stride
+    const rowCount = this.#rows.countOf(slot)
+    const rows = this.#rows.startOf(slot)
+    let rowEnd = rowCount
+    // Tiles do not overlap, so only the newest can hold events at or after the query.
+    while (rowEnd > 0 && cells[rows + (rowEnd - 1) * stride + 1]! >= queryMs) rowEnd--
+    if (rowEnd < rowCount && cells[rows + rowEnd * stride]! < queryMs && hopMs !== Infinity) {
+      this.impreciseReads++
+    }
+    let row = firstAtOrAfter(cells, rows, stride, rowEnd, lowerMs)
+
+    const merged = rawEnd - raw + (rowEnd - row)
+    while (row < rowEnd) {
+      // Events before the row, then the rows before the next event.
+      const rowMs = cells[rows + row * stride]!
+      let rawsBefore = raw
+      while (rawsBefore < rawEnd && cells[raws + rawsBefore * rawStride]! < rowMs) rawsBefore++
+      if (rawsBefore > raw) {
+        layout.addRaws(into, at, cells, raws + raw * rawStride, rawStride, rawsBefore - raw)
+        raw = rawsBefore
+      }
+      const nextRawMs = raw < rawEnd ? cells[raws + raw * rawStride]! : Number.POSITIVE_INFINITY
+      let rowsBefore = row + 1
+      while (rowsBefore < rowEnd && cells[rows + rowsBefore * stride]! <= nextRawMs) rowsBefore++
+      layout.mergeRows(into, at, cells, rows + row * stride + rowHeader, stride, rowsBefore - row)
+      row = rowsBefore
+    }
+    if (raw < rawEnd) layout.addRaws(into, at, cells, raws + raw * rawStride, rawStride, rawEnd - raw)
+    return merged
+  }
+
+  /**
+   * Cell index of the raw event with the greatest (eventTime, arrival) with
+   * `queryMs - ttlMs <= eventTime <= queryMs`, or -1. Its values follow at index + 1 in `cells`.
+   */
+  readLatest(slot: number, queryMs: TimestampMs, ttlMs: DurationMs): number {
+    if (slot < 0) return -1
+    const { cells } = this.#arena
+    const { stride } = this.#raws
+    const start = this.#raws.startOf(slot)
+    for (let cell = start + (this.#raws.countOf(slot) - 1) * stride; cell >= start; cell -= stride) {
+      const atMs = cells[cell]!
+      if (atMs > queryMs) continue
+      return atMs >= queryMs - ttlMs ? cell : -1
+    }
+    return -1
+  }
+
+  /** Doubles that `save` writes. */
+  sizeOf(slot: number): number {
+    return 2 + this.#raws.countOf(slot) * this.#raws.stride + this.#rows.countOf(slot) * this.#rows.stride
+  }
+
+  /** Writes `[newest | raw events | raws … | rows …]` to `into[at …]`. */
+  save(slot: number, into: Float64Array, at: number): void {
+    const { cells } = this.#arena
+    let place = at
+    into[place++] = this.#newestMs[slot]!
+    into[place++] = this.#raws.countOf(slot)
+    for (const sequence of [this.#raws, this.#rows]) {
+      const start = sequence.startOf(slot)
+      const end = start + sequence.countOf(slot) * sequence.stride
+      // Most are short: a loop is faster than a view and its copy.
+      for (let cell = start; cell < end; cell++) into[place++] = cells[cell]!
+    }
+  }
+
+  /** Fills an open slot with what `save` wrote. */
+  load(slot: number, saved: Float64Array): void {
+    const newestMs = saved[0]!
+    const rows = 2 + saved[1]! * this.#raws.stride
+    this.#newestMs[slot] = newestMs
+    this.#raws.load(slot, saved.subarray(2, rows))
+    this.#rows.load(slot, saved.subarray(rows))
+    if (this.layout.rawsPerTile > 0) {
+      const { cells } = this.#arena
+      const horizonMs = newestMs - this.layout.disorderMs
+      this.#settled[slot] = firstAtOrAfter(
+        cells,
+        this.#raws.startOf(slot),
+        this.#raws.stride,
+        this.#raws.countOf(slot),
+        horizonMs,
+      )
+    }
+  }
+
+  /** Puts a raw event behind all that are not newer. */
+  #insertRaw(slot: number, atMs: TimestampMs, values: Float64Array): void {
+    const { stride } = this.#raws
+    let { cells } = this.#arena
+    const start = this.#raws.startOf(slot)
+    let index = this.#raws.countOf(slot)
+    while (index > 0 && cells[start + (index - 1) * stride]! > atMs) index--
+    const cell = this.#raws.insert(slot, index)
+    cells = this.#arena.cells
+    cells[cell] = atMs
+    for (let input = 1; input < stride; input++) cells[cell + input] = values[input - 1]!
+  }
+
+  /** Raw events older than the horizon join their tiles: the row, or the few that have settled there. */
+  #settle(slot: number, horizonMs: TimestampMs): void {
+    const { rawsPerTile } = this.layout
+    const { stride } = this.#raws
+    const count = this.#raws.countOf(slot)
+    const start = this.#raws.startOf(slot)
+    let { cells } = this.#arena
+    let kept = this.#settled[slot]!
+    let index = kept
+    for (; index < count; index++) {
+      const cell = start + index * stride
+      const atMs = cells[cell]!
+      if (atMs >= horizonMs) break
+      const tileMs = this.#tileOf(atMs)
+      if (rawsPerTile === 0 || this.#newestTile(slot) === tileMs) {
+        this.#addToRow(slot, atMs, cells, cell + 1)
+        cells = this.#arena.cells
+        continue
+      }
+      if (kept < index) cells.copyWithin(start + kept * stride, cell, cell + stride)
+      kept++
+      const first = kept - 1 - rawsPerTile
+      if (first >= 0 && cells[start + first * stride]! >= tileMs) {
+        this.#foldToRow(slot, start + first * stride, kept - first)
+        cells = this.#arena.cells
+        kept = first
+      }
+    }
+    this.#settled[slot] = kept
+    if (index === kept) return
+    if (kept === 0) this.#raws.removeFirst(slot, index)
+    else this.#raws.remove(slot, kept, index - kept)
+  }
+
+  /** Forgets raw events that no exact window and no lookup can reach any more. */
+  #pruneRaws(slot: number, horizonMs: TimestampMs): void {
+    const { retentionMs, keepsLatest } = this.layout
+    const { stride } = this.#raws
+    const { cells } = this.#arena
+    const count = this.#raws.countOf(slot)
+    const start = this.#raws.startOf(slot)
+    const oldestMs = keepsLatest ? horizonMs : horizonMs - retentionMs
+    let dropped = 0
+    while (dropped < count && cells[start + dropped * stride]! < oldestMs) dropped++
+    // A lookup at the horizon sees the newest event before it.
+    if (keepsLatest && dropped > 0) dropped--
+    if (dropped > 0) this.#raws.removeFirst(slot, dropped)
+  }
+
+  #addLate(slot: number, atMs: TimestampMs, values: Float64Array): void {
+    const { hopMs, retentionMs, disorderMs, keepsLatest, rawsPerTile } = this.layout
+    const horizonMs = this.#newestMs[slot]! - disorderMs
+    if (hopMs === 0) {
+      if (!keepsLatest && atMs < horizonMs - retentionMs) {
+        this.expiredEvents++
+        return
+      }
+      this.#insertRaw(slot, atMs, values)
+      this.#pruneRaws(slot, horizonMs)
+      return
+    }
+    if (hopMs !== Infinity && atMs < Math.floor((horizonMs - retentionMs) / hopMs) * hopMs) {
+      this.expiredEvents++
+    } else if (rawsPerTile === 0 || this.#hasRow(slot, this.#tileOf(atMs))) {
+      this.#addToRow(slot, atMs, values, 0)
+    } else {
+      this.#addToFew(slot, atMs, values)
+    }
+  }
+
+  /** Adds a late event to the few that its tile has. */
+  #addToFew(slot: number, atMs: TimestampMs, values: Float64Array): void {
+    const { rawsPerTile } = this.layout
+    const { stride } = this.#raws
+    const tileMs = this.#tileOf(atMs)
+    this.#insertRaw(slot, atMs, values)
+    const settled = this.#settled[slot]! + 1
+    const start = this.#raws.startOf(slot)
+    const first = firstAtOrAfter(this.#arena.cells, start, stride, settled, tileMs)
+    const last = first + rawsPerTile
+    if (last < settled && this.#tileOf(this.#arena.cells[start + last * stride]!) === tileMs) {
+      this.#foldToRow(slot, start + first * stride, rawsPerTile + 1)
+      this.#raws.remove(slot, first, rawsPerTile + 1)
+      this.#settled[slot] = settled - rawsPerTile - 1
+    } else {
+      this.#settled[slot] = settled
+    }
+  }
+
+  #tileOf(atMs: TimestampMs): TimestampMs {
+    const { hopMs } = this.layout
+    return hopMs === Infinity ? 0 : Math.floor(atMs / hopMs) * hopMs
+  }
+
+  /** Start of the newest row's tile; NaN without rows. */
+  #newestTile(slot: number): TimestampMs {
+    const { stride } = this.#rows
+    const count = this.#rows.countOf(slot)
+    return count === 0 ? Number.NaN : this.#arena.cells[this.#rows.startOf(slot) + (count - 1) * stride]!
+  }
+
+  #hasRow(slot: number, tileMs: TimestampMs): boolean {
+    const { stride } = this.#rows
+    const { cells } = this.#arena
+    const count = this.#rows.countOf(slot)
+    const start = this.#rows.startOf(slot)
+    const index = firstAtOrAfter(cells, start, stride, count, tileMs)
+    return index < count && cells[start + index * stride] === tileMs
+  }
+
+  /** Folds events of one tile, which has no row, to one. */
+  #foldToRow(slot: number, from: number, count: number): void {
+    for (let cell = from; cell < from + count * this.#raws.stride; cell += this.#raws.stride) {
+      this.#addToRow(slot, this.#arena.cells[cell]!, this.#arena.cells, cell + 1)
+    }
+  }
+
+  /** Adds an event to its row, made in its place if new. `values` may be the arena's cells as they are now. */
+  #addToRow(slot: number, atMs: TimestampMs, values: Float64Array, valuesAt: number): void {
+    const { stride } = this.#rows
+    const tileMs = this.#tileOf(atMs)
+    const inArena = values === this.#arena.cells
+    const start = this.#rows.startOf(slot)
+    let { cells } = this.#arena
+    let index = this.#rows.countOf(slot) - 1
+    while (index >= 0 && cells[start + index * stride]! > tileMs) index--
+    let row = start + index * stride
+    if (index < 0 || cells[row]! !== tileMs) {
+      row = this.#rows.insert(slot, index + 1)
+      cells = this.#arena.cells
+      cells[row] = tileMs
+      cells[row + 1] = Number.NEGATIVE_INFINITY
+      this.layout.init(cells, row + rowHeader)
+    }
+    if (atMs > cells[row + 1]!) cells[row + 1] = atMs
+    this.layout.add(cells, row + rowHeader, inArena ? cells : values, valuesAt, atMs)
+  }
+
+  /** Drops tiles that no window can reach any more. */
+  #expire(slot: number, horizonMs: TimestampMs): void {
+    const { hopMs, retentionMs } = this.layout
+    const oldestMs = Math.floor((horizonMs - retentionMs) / hopMs) * hopMs
+    const { cells } = this.#arena
+    const rows = countBefore(
+      cells,
+      this.#rows.startOf(slot),
+      this.#rows.stride,
+      this.#rows.countOf(slot),
+      oldestMs,
+    )
+    if (rows > 0) this.#rows.removeFirst(slot, rows)
+    const singles = countBefore(
+      cells,
+      this.#raws.startOf(slot),
+      this.#raws.stride,
+      this.#settled[slot]!,
+      oldestMs,
+    )
+    if (singles > 0) {
+      this.#raws.removeFirst(slot, singles)
+      this.#settled[slot] = this.#settled[slot]! - singles
+    }
+  }
+}
+
+/** How many of `count` items, oldest first, are before `ms`: none or one, mostly. */
+function countBefore(cells: Float64Array, start: number, stride: number, count: number, ms: number): number {
+  let before = 0
+  while (before < count && cells[start + before * stride]! < ms) before++
+  return before
+}
+
+/** Index of the first of `count` items at or after `ms`; `count` if there is none. */
+function firstAtOrAfter(
+  cells: Float64Array,
+  start: number,
+  stride: number,
+  count: number,
+  ms: TimestampMs,
+): number {
+  // The longest window begins at the oldest item; short ones begin near the newest: both are found at once.
+  if (count === 0 || cells[start]! >= ms) return 0
+  let high = count
+  let step = 1
+  while (high - step > 0 && cells[start + (high - step) * stride]! >= ms) {
+    high -= step
+    step *= 2
+  }
+  let low = Math.max(1, high - step + 1)
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (cells[start + middle * stride]! < ms) low = middle + 1
+    else high = middle
+  }
+  return low
+}

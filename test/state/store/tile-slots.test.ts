@@ -1,0 +1,208 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { type TileLayout, TileSlots } from '../../../state/store/tile-slots.ts'
+
+/** Row: [count, sum of whole numbers, a fold that tells the order]. */
+function layout(hopMs: number, retentionMs: number, disorderMs: number, rawsPerTile: number): TileLayout {
+  const add = (cells: Float64Array, at: number, value: number) => {
+    cells[at]!++
+    cells[at + 1]! += value
+    cells[at + 2] = (cells[at + 2]! * 31 + value) % 65_521
+  }
+  return {
+    id: 'test',
+    hopMs,
+    retentionMs,
+    disorderMs,
+    keepsLatest: false,
+    rawsPerTile,
+    inputs: 1,
+    width: 3,
+    init: (cells, at) => cells.fill(0, at, at + 3),
+    add: (cells, at, values, valuesAt) => add(cells, at, values[valuesAt]!),
+    addRaws(into, at, raws, from, stride, count) {
+      for (let index = 0; index < count; index++) add(into, at, raws[from + index * stride + 1]!)
+    },
+    mergeRows(into, at, rows, from, stride, count) {
+      for (let index = 0; index < count; index++) {
+        const row = from + index * stride
+        into[at]! += rows[row]!
+        into[at + 1]! += rows[row + 1]!
+        into[at + 2] = (into[at + 2]! * 7 + rows[row + 2]!) % 65_521
+      }
+    },
+  }
+}
+
+interface Event {
+  readonly atMs: number
+  readonly value: number
+}
+
+/** Steps of time that make full tiles, empty tiles, ties and late events. */
+const events = fc
+  .array(
+    fc.record({
+      step: fc.oneof(
+        { weight: 6, arbitrary: fc.integer({ min: 0, max: 4 }) },
+        { weight: 2, arbitrary: fc.integer({ min: -60, max: 0 }) },
+        { weight: 1, arbitrary: fc.integer({ min: 5, max: 60 }) },
+      ),
+      value: fc.integer({ min: 1, max: 50 }),
+    }),
+    { minLength: 1, maxLength: 120 },
+  )
+  .map((steps) => {
+    let newest = 1_000
+    return steps.map(({ step, value }): Event => {
+      const atMs = newest + step
+      newest = Math.max(newest, atMs)
+      return { atMs, value }
+    })
+  })
+
+const hopMs = 10
+const disorderMs = 15
+const retentionMs = 100
+
+function read(slots: TileSlots, slot: number, queryMs: number, overMs: number): number[] {
+  const into = new Float64Array(3)
+  slots.readWindow(slot, queryMs, overMs, into, 0)
+  return [...into]
+}
+
+function reopened(slots: TileSlots, slot: number): TileSlots {
+  const saved = new Float64Array(slots.sizeOf(slot))
+  slots.save(slot, saved, 0)
+  const fresh = new TileSlots(slots.layout)
+  fresh.open(slot)
+  fresh.load(slot, saved)
+  return fresh
+}
+
+describe('tiles of one key', () => {
+  test.each([
+    [0, hopMs],
+    [1, hopMs],
+    [2, hopMs],
+    [4, hopMs],
+    [0, 0],
+  ])(
+    'show what a list of events would, with %d events kept as they are in tiles of %d ms',
+    (rawsPerTile, hop) => {
+      fc.assert(
+        fc.property(events, fc.constantFrom(20, 50, 100), (list, overMs) => {
+          const slots = new TileSlots(layout(hop, retentionMs, disorderMs, rawsPerTile))
+          slots.open(0)
+          let newest = Number.NEGATIVE_INFINITY
+          let kept: Event[] = []
+          for (const event of list) {
+            slots.add(0, event.atMs, Float64Array.of(event.value))
+            const oldest = newest - disorderMs - retentionMs
+            const expired = event.atMs < (hop > 0 ? Math.floor(oldest / hop) * hop : oldest)
+            if (!expired) kept = [...kept, event]
+            newest = Math.max(newest, event.atMs)
+            for (const queryMs of [newest - disorderMs, newest - 3, newest, newest + 1, newest + 37]) {
+              const from = hop > 0 ? Math.floor((queryMs - overMs) / hop) * hop : queryMs - overMs
+              const seen = kept.filter(({ atMs }) => from <= atMs && atMs < queryMs)
+              expect(read(slots, 0, queryMs, overMs).slice(0, 2)).toEqual([
+                seen.length,
+                seen.reduce((sum, { value }) => sum + value, 0),
+              ])
+            }
+          }
+          expect(slots.impreciseReads).toBe(0)
+        }),
+      )
+    },
+  )
+
+  test.each([0, 1, 2, 4])(
+    'go on after a restart as if there had been none, with %d events kept',
+    (rawsPerTile) => {
+      fc.assert(
+        fc.property(events, fc.integer({ min: 1, max: 9 }), (list, every) => {
+          const through = new TileSlots(layout(hopMs, retentionMs, disorderMs, rawsPerTile))
+          through.open(0)
+          let restarted = new TileSlots(through.layout)
+          restarted.open(0)
+          for (const [index, { atMs, value }] of list.entries()) {
+            if (index % every === 0) restarted = reopened(restarted, 0)
+            for (const slots of [through, restarted]) slots.add(0, atMs, Float64Array.of(value))
+            const queryMs = atMs + 1
+            // The order shows in the third column: it has to be the same too.
+            expect(read(restarted, 0, queryMs, 100)).toEqual(read(through, 0, queryMs, 100))
+          }
+          const saved = (slots: TileSlots) => {
+            const doubles = new Float64Array(slots.sizeOf(0))
+            slots.save(0, doubles, 0)
+            return doubles
+          }
+          expect(saved(restarted)).toEqual(saved(through))
+        }),
+      )
+    },
+  )
+
+  test('are read oldest first, whether they are rows or events', () => {
+    const slots = new TileSlots(layout(hopMs, 1_000, 0, 1))
+    slots.open(0)
+    // Tile 0 has one event, tile 10 three, tile 20 one, tile 30 three; 99 pushes all out of the tail.
+    for (const [atMs, value] of [
+      [1, 1],
+      [11, 2],
+      [12, 3],
+      [13, 4],
+      [21, 5],
+      [31, 6],
+      [32, 7],
+      [33, 8],
+      [99, 9],
+    ] as const) {
+      slots.add(0, atMs, Float64Array.of(value))
+    }
+    const row = (values: readonly number[]) => values.reduce((hash, value) => (hash * 31 + value) % 65_521, 0)
+    let expected = row([1])
+    expected = (expected * 7 + row([2, 3, 4])) % 65_521
+    expected = (expected * 31 + 5) % 65_521
+    expected = (expected * 7 + row([6, 7, 8])) % 65_521
+    expect(read(slots, 0, 99, 500)).toEqual([8, 36, expected])
+  })
+
+  test('many keys share the memory without touching one another, released ones too', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.integer({ min: 0, max: 5 }), fc.integer({ min: 0, max: 3 }), fc.boolean()), {
+          minLength: 20,
+          maxLength: 200,
+        }),
+        (steps) => {
+          const slots = new TileSlots(layout(hopMs, retentionMs, disorderMs, 2))
+          const counts = new Map<number, Event[]>()
+          let nowMs = 0
+          for (const [slot, step, letGo] of steps) {
+            nowMs += step
+            if (letGo && counts.has(slot)) {
+              slots.release(slot)
+              counts.delete(slot)
+            }
+            if (!counts.has(slot)) {
+              slots.open(slot)
+              counts.set(slot, [])
+            }
+            slots.add(slot, nowMs, Float64Array.of(slot + 1))
+            counts.get(slot)!.push({ atMs: nowMs, value: slot + 1 })
+            for (const [other, list] of counts) {
+              const from = Math.floor((nowMs + 1 - retentionMs) / hopMs) * hopMs
+              const seen = list.filter(({ atMs }) => atMs >= from)
+              expect(read(slots, other, nowMs + 1, retentionMs).slice(0, 2)).toEqual([
+                seen.length,
+                seen.length * (other + 1),
+              ])
+            }
+          }
+        },
+      ),
+    )
+  })
+})
