@@ -1,11 +1,11 @@
-import { type Observable, Subject } from 'rxjs'
+import { Observable, type Subscriber } from 'rxjs'
 import { EngineError } from '../state/contracts/engine-error.ts'
 import type { TimestampMs } from '../state/contracts/units.ts'
 import type { Database } from '../state/store/database.ts'
 import type { KeyedStore } from '../state/store/keyed-store.ts'
 import { orderedStore } from '../state/store/ordered-store.ts'
-import type { OrderedStore, StateStore } from '../state/store/state-store.ts'
 import type { PackedKey } from '../state/store/packed-key.ts'
+import type { OrderedStore, StateStore } from '../state/store/state-store.ts'
 import { DropCounter } from './drop-counter.ts'
 import type { ViewState } from './feature/view-state.ts'
 import type { Drop, OperatorContext, StreamRecord } from './operator.ts'
@@ -40,13 +40,14 @@ export interface GraphPart {
 export type DeadLetter = (record: StreamRecord, reason: string, detail?: string) => void
 
 /**
- * The RxJS graph of one task: a subject per input topic, and the parts that
- * are subscribed to them, in order. A record passes through every subscriber
+ * The RxJS graph of one task: a stream per input topic, and the parts that are
+ * subscribed to them, in order. A record passes through every subscriber
  * before the next one is taken.
  */
 export class Graph implements TaskGraph {
   readonly drops = new DropCounter()
-  readonly #sources = new Map<string, Subject<TaskRecord>>()
+  /** Who hears of the records of a topic; plain lists, since a subject makes a closure for every record. */
+  readonly #sources = new Map<string, Subscriber<TaskRecord>[]>()
   readonly #named = new Map<string, OrderedStore<unknown>>()
   readonly #parts: readonly GraphPart[]
   readonly #context: GraphContext
@@ -108,7 +109,10 @@ export class Graph implements TaskGraph {
     this.#inHand = record
     const movesTime = record.timestampMs > this.#streamTimeMs
     if (movesTime) this.#streamTimeMs = record.timestampMs
-    this.#sources.get(record.topic)?.next(record)
+    const subscribers = this.#sources.get(record.topic)
+    if (subscribers !== undefined) {
+      for (let index = 0; index < subscribers.length; index++) subscribers[index]!.next(record)
+    }
     if (movesTime) for (const callback of this.#timeCallbacks) callback(record.timestampMs)
     this.#throwFailure(record)
   }
@@ -181,11 +185,12 @@ export class Graph implements TaskGraph {
         })
       },
       source(topic) {
-        const known = graph.#sources.get(topic)
-        if (known) return known
-        const subject = new Subject<TaskRecord>()
-        graph.#sources.set(topic, subject)
-        return subject
+        const subscribers = graph.#sources.get(topic) ?? []
+        graph.#sources.set(topic, subscribers)
+        return new Observable<TaskRecord>((subscriber) => {
+          subscribers.push(subscriber)
+          return () => subscribers.splice(subscribers.indexOf(subscriber), 1)
+        })
       },
     }
   }

@@ -1,6 +1,6 @@
 import { collectCheckpoint, dropCheckpoint, readCheckpoint } from '../state/commit/checkpoint.ts'
 import type { CommitStep, TaskPosition } from '../state/commit/commit-protocol.ts'
-import type { TimestampMs } from '../state/contracts/units.ts'
+import type { DurationMs, TimestampMs } from '../state/contracts/units.ts'
 import type { CommitTicket, Log, LogWriter } from '../state/log/log.ts'
 import type { Database } from '../state/store/database.ts'
 import type { StateStore } from '../state/store/state-store.ts'
@@ -73,6 +73,10 @@ export interface TaskOptions {
   readonly batchRecords?: number
   /** A checkpoint is due after this many events; the gap is what a restart processes again. */
   readonly checkpointEvents?: number
+  /** Also due when events since the last took this long to process, so that a restart does not take much longer. Needs `elapsedMs`. */
+  readonly checkpointMs?: DurationMs
+  /** A clock that only goes forward, ms. */
+  readonly elapsedMs?: () => number
   /** Also due when this much state has changed. */
   readonly checkpointBytes?: number
   /** Commits that may wait for the disk before processing waits too. */
@@ -81,7 +85,9 @@ export interface TaskOptions {
 
 const defaults: Required<TaskOptions> = {
   batchRecords: 1000,
-  checkpointEvents: 25_000,
+  checkpointEvents: 100_000,
+  checkpointMs: 700,
+  elapsedMs: () => 0,
   checkpointBytes: 256 << 20,
   maxUnsyncedCommits: 16,
 }
@@ -107,6 +113,8 @@ export class Task {
   /** Layout of the last commit. */
   #layout = ''
   #sinceCheckpoint = 0
+  /** Time that these took. */
+  #processingMs = 0
   #unsynced: Promise<void>[] = []
   #checkpoint: Promise<void> = Promise.resolve()
   #checkpointing = false
@@ -244,10 +252,14 @@ export class Task {
 
   /** Writes a checkpoint if one is due and none is on its way. `durable` is that of the last commit. */
   checkpointIfDue(durable: Promise<void>): void {
-    const { checkpointEvents, checkpointBytes } = this.#options
+    const { checkpointEvents, checkpointMs, checkpointBytes } = this.#options
     if (this.#checkpointing) return
     const dirtyBytes = this.#spec.graph.stores.reduce((sum, store) => sum + store.dirtyBytes, 0)
-    if (this.#sinceCheckpoint >= checkpointEvents || dirtyBytes >= checkpointBytes) {
+    if (
+      this.#sinceCheckpoint >= checkpointEvents ||
+      this.#processingMs >= checkpointMs ||
+      dirtyBytes >= checkpointBytes
+    ) {
       void this.#startCheckpoint(durable)
     }
   }
@@ -274,6 +286,7 @@ export class Task {
   async #process(batch: readonly (TaskRecord | RefusedRecord)[]): Promise<void> {
     const { graph, database, emitDeadLetter } = this.#spec
     await graph.prefetch(batch, database)
+    const startedMs = this.#options.elapsedMs()
     for (const record of batch) {
       const { index } = record.input
       this.offsets[index] = record.offset
@@ -287,6 +300,7 @@ export class Task {
       this.processed++
     }
     for (const [index, input] of this.inputs.entries()) this.offsets[index] = input.position
+    this.#processingMs += this.#options.elapsedMs() - startedMs
   }
 
   async #commit(count: number, answered: readonly RequestPlace[] = []): Promise<CommitTicket> {
@@ -341,6 +355,7 @@ export class Task {
     const { streamTimeMs } = graph
     const writes = collectCheckpoint(this.id, { position: this.position, streamTimeMs, layout }, graph.stores)
     this.#sinceCheckpoint = 0
+    this.#processingMs = 0
     onStep?.('collected', sequence)
     this.#checkpoint = (async () => {
       try {

@@ -63,11 +63,12 @@ export function enrich<
     },
     ({ context }) => {
       const vectors = vectorsOf(context)
+      const slab = new VectorSlab(names.length)
       return context.source(contract.topic).pipe(
         eachRecord<TaskRecord, StreamRecord<unknown, Enriched<Value, NamesOf<Views>>>>(
           context,
           (record, emit) => {
-            const features = new Float64Array(names.length)
+            const features = slab.take()
             let at = 0
             for (const vector of vectors) {
               vector.read(record.value, record.timestampMs, features, at)
@@ -81,3 +82,26 @@ export function enrich<
     },
   )
 }
+
+/** Vectors of one width, cut from larger pieces of memory: one of its own each would cost more than to fill it. */
+class VectorSlab {
+  readonly #width: number
+  #doubles = new Float64Array(0)
+  #at = 0
+
+  constructor(width: number) {
+    this.#width = width
+  }
+
+  take(): Float64Array {
+    if (this.#at + this.#width > this.#doubles.length) {
+      this.#doubles = new Float64Array(this.#width * vectorsOfSlab)
+      this.#at = 0
+    }
+    const from = this.#at
+    this.#at += this.#width
+    return this.#doubles.subarray(from, this.#at)
+  }
+}
+
+const vectorsOfSlab = 64

@@ -19,9 +19,13 @@ interface WindowGroup {
   readonly store: TileStore
   readonly readers: readonly InputReader[]
   readonly values: Float64Array
-  /** Features by window, so that each window is merged once: [length, features and their places in the vector]. */
-  readonly windows: readonly { readonly overMs: number; readonly features: readonly PlacedWindowed[] }[]
-  readonly row: Float64Array
+  /** Lengths of the windows, each merged once. */
+  readonly oversMs: Float64Array
+  /** By window. */
+  readonly features: readonly (readonly PlacedWindowed[])[]
+  /** A row for each window, and what was merged into it. */
+  readonly rows: Float64Array
+  readonly merged: Int32Array
 }
 
 interface PlacedWindowed extends BoundWindowed {
@@ -211,11 +215,14 @@ function readWindows(
   into: Float64Array,
   at: number,
 ): void {
-  const { store, row } = group
-  for (const { overMs, features } of group.windows) {
-    const merged = store.readWindow(slot, queryMs, overMs, row, 0)
-    for (const feature of features) {
-      const value = merged === 0 ? Number.NaN : feature.aggregate.finish(row, feature.at, queryMs)
+  const { store, rows, merged, oversMs } = group
+  store.readWindows(slot, queryMs, oversMs, rows, merged)
+  for (let window = 0; window < oversMs.length; window++) {
+    const features = group.features[window]!
+    const isEmpty = merged[window] === 0
+    for (let index = 0; index < features.length; index++) {
+      const feature = features[index]!
+      const value = isEmpty ? Number.NaN : feature.aggregate.finish(rows, feature.at, queryMs)
       into[at + feature.place] = value - value === 0 ? value : feature.default
     }
   }
@@ -300,13 +307,19 @@ function windowGroup(
     store: storeOf(id, layout),
     readers,
     values: new Float64Array(readers.length),
-    windows: lengths.map((overMs) => ({
-      overMs,
-      features: bound
+    oversMs: Float64Array.from(lengths),
+    // Each window has a row of its own, so an aggregate's columns are where its window's row begins, and on.
+    features: lengths.map((overMs, window) =>
+      bound
         .filter((feature) => feature.overMs === overMs)
-        .map((feature) => ({ ...feature, place: place(feature.name) })),
-    })),
-    row: new Float64Array(layout.width),
+        .map((feature) => ({
+          ...feature,
+          at: feature.at.map((column) => window * layout.width + column),
+          place: place(feature.name),
+        })),
+    ),
+    rows: new Float64Array(lengths.length * layout.width),
+    merged: new Int32Array(lengths.length),
   }
 }
 

@@ -1,4 +1,4 @@
-import { type Observable, share } from 'rxjs'
+import type { Observable } from 'rxjs'
 import type { Contract } from '../../state/contracts/contract.ts'
 import type { TimestampMs } from '../../state/contracts/units.ts'
 import type { FeatureView } from '../feature/feature-view.ts'
@@ -9,6 +9,7 @@ import type { TaskRecord } from '../task-input.ts'
 import type { Branch } from './branch.ts'
 import { eachRecord } from './each-record.ts'
 import { merge as mergeOf } from './merge.ts'
+import { multicast } from './multicast.ts'
 
 /** What a stream of a contract's events carries. Its key is the contract's. */
 export type EventRecord<Value> = StreamRecord<unknown, Value>
@@ -31,7 +32,7 @@ class ConnectedGraph {
   observable<Out extends StreamRecord>(connect: Connect<Out>): Observable<Out> {
     const known = this.#built.get(connect as Connect<never>) as Observable<Out> | undefined
     if (known !== undefined) return known
-    const built = connect(this).pipe(share())
+    const built = multicast(connect(this))
     this.#built.set(connect as Connect<never>, built)
     return built
   }

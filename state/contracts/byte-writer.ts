@@ -74,8 +74,12 @@ export class ByteWriter {
   raw(source: Uint8Array, start = 0, end: number = source.length): void {
     const count = end - start
     this.reserve(count)
-    this.bytes.set(start === 0 && end === source.length ? source : source.subarray(start, end), this.length)
+    const { bytes } = this
+    let at = this.length
     this.length += count
+    // A loop over a few bytes is faster than a view of them.
+    if (count <= 32) for (let from = start; from < end; from++) bytes[at++] = source[from]!
+    else bytes.set(start === 0 && end === source.length ? source : source.subarray(start, end), at)
   }
 
   /** UTF-8 with its length before it, as Avro writes a string. */

@@ -142,28 +142,31 @@ export class TileSlots {
   }
 
   /**
-   * Folds what a window of `overMs` shows at `queryMs` into `into[at …]`:
-   * events with `floor(queryMs - overMs, hop) <= eventTime < queryMs`.
-   * Returns the number of rows and events that were merged; 0 for an empty window.
+   * Folds what windows of several lengths show at `queryMs`, that of
+   * `oversMs[i]` into row i of `into`, `layout.width` doubles each: events with
+   * `floor(queryMs - overMs, hop) <= eventTime < queryMs`. `merged[i]` becomes
+   * the number of rows and events that were merged; 0 for an empty window.
+   * Slot -1 is a key never seen.
    */
-  readWindow(slot: number, queryMs: TimestampMs, overMs: DurationMs, into: Float64Array, at: number): number {
+  readWindows(
+    slot: number,
+    queryMs: TimestampMs,
+    oversMs: Float64Array,
+    into: Float64Array,
+    merged: Int32Array,
+  ): void {
     const { layout } = this
-    layout.init(into, at)
-    if (slot < 0) return 0
-    const { hopMs } = layout
-    const lowerMs =
-      overMs === Infinity
-        ? Number.NEGATIVE_INFINITY
-        : hopMs > 0 && hopMs !== Infinity
-          ? Math.floor((queryMs - overMs) / hopMs) * hopMs
-          : queryMs - overMs
+    const { hopMs, width } = layout
+    if (slot < 0) {
+      merged.fill(0)
+      for (let window = 0; window < oversMs.length; window++) layout.init(into, window * width)
+      return
+    }
     const { cells } = this.#arena
-
     const rawStride = this.#raws.stride
     const raws = this.#raws.startOf(slot)
     let rawEnd = this.#raws.countOf(slot)
     while (rawEnd > 0 && cells[raws + (rawEnd - 1) * rawStride]! >= queryMs) rawEnd--
-    let raw = firstAtOrAfter(cells, raws, rawStride, rawEnd, lowerMs)
 
     const stride = this.#rows.stride
     const rowCount = this.#rows.countOf(slot)
@@ -171,29 +174,57 @@ export class TileSlots {
     let rowEnd = rowCount
     // Tiles do not overlap, so only the newest can hold events at or after the query.
     while (rowEnd > 0 && cells[rows + (rowEnd - 1) * stride + 1]! >= queryMs) rowEnd--
-    if (rowEnd < rowCount && cells[rows + rowEnd * stride]! < queryMs && hopMs !== Infinity) {
-      this.impreciseReads++
-    }
-    let row = firstAtOrAfter(cells, rows, stride, rowEnd, lowerMs)
+    const isSplit = rowEnd < rowCount && cells[rows + rowEnd * stride]! < queryMs && hopMs !== Infinity
 
-    const merged = rawEnd - raw + (rowEnd - row)
+    for (let window = 0; window < oversMs.length; window++) {
+      const overMs = oversMs[window]!
+      const lowerMs =
+        overMs === Infinity
+          ? Number.NEGATIVE_INFINITY
+          : hopMs > 0 && hopMs !== Infinity
+            ? Math.floor((queryMs - overMs) / hopMs) * hopMs
+            : queryMs - overMs
+      const at = window * width
+      const raw = firstAtOrAfter(cells, raws, rawStride, rawEnd, lowerMs)
+      const row = firstAtOrAfter(cells, rows, stride, rowEnd, lowerMs)
+      if (isSplit) this.impreciseReads++
+      merged[window] = rawEnd - raw + (rowEnd - row)
+      layout.init(into, at)
+      if (row < rowEnd) this.#mergeInOrder(into, at, raws, raw, rawEnd, rows, row, rowEnd)
+      else if (raw < rawEnd) layout.addRaws(into, at, cells, raws + raw * rawStride, rawStride, rawEnd - raw)
+    }
+  }
+
+  /** Rows and raw events, oldest first: the events before a row, then the rows before the next event. */
+  #mergeInOrder(
+    into: Float64Array,
+    at: number,
+    raws: number,
+    rawFrom: number,
+    rawEnd: number,
+    rows: number,
+    rowFrom: number,
+    rowEnd: number,
+  ): void {
+    const { layout } = this
+    const { cells } = this.#arena
+    const rawStride = this.#raws.stride
+    const { stride } = this.#rows
+    let raw = rawFrom
+    let row = rowFrom
     while (row < rowEnd) {
-      // Events before the row, then the rows before the next event.
       const rowMs = cells[rows + row * stride]!
-      let rawsBefore = raw
-      while (rawsBefore < rawEnd && cells[raws + rawsBefore * rawStride]! < rowMs) rawsBefore++
-      if (rawsBefore > raw) {
-        layout.addRaws(into, at, cells, raws + raw * rawStride, rawStride, rawsBefore - raw)
-        raw = rawsBefore
+      const rawBefore = raw
+      while (raw < rawEnd && cells[raws + raw * rawStride]! < rowMs) raw++
+      if (raw > rawBefore) {
+        layout.addRaws(into, at, cells, raws + rawBefore * rawStride, rawStride, raw - rawBefore)
       }
       const nextRawMs = raw < rawEnd ? cells[raws + raw * rawStride]! : Number.POSITIVE_INFINITY
-      let rowsBefore = row + 1
-      while (rowsBefore < rowEnd && cells[rows + rowsBefore * stride]! <= nextRawMs) rowsBefore++
-      layout.mergeRows(into, at, cells, rows + row * stride + rowHeader, stride, rowsBefore - row)
-      row = rowsBefore
+      const rowBefore = row++
+      while (row < rowEnd && cells[rows + row * stride]! <= nextRawMs) row++
+      layout.mergeRows(into, at, cells, rows + rowBefore * stride + rowHeader, stride, row - rowBefore)
     }
     if (raw < rawEnd) layout.addRaws(into, at, cells, raws + raw * rawStride, rawStride, rawEnd - raw)
-    return merged
   }
 
   /**

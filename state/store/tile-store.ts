@@ -134,9 +134,15 @@ export class TileStore implements KeyedStore {
     this.dirtyBytes += 64 + 8 * this.#tiles.sizeOf(slot)
   }
 
-  /** See `TileSlots.readWindow`; 0 for slot -1, a key never seen. */
-  readWindow(slot: number, queryMs: TimestampMs, overMs: DurationMs, into: Float64Array, at: number): number {
-    return this.#tiles.readWindow(slot, queryMs, overMs, into, at)
+  /** See `TileSlots.readWindows`. */
+  readWindows(
+    slot: number,
+    queryMs: TimestampMs,
+    oversMs: Float64Array,
+    into: Float64Array,
+    merged: Int32Array,
+  ): void {
+    this.#tiles.readWindows(slot, queryMs, oversMs, into, merged)
   }
 
   /** See `TileSlots.readLatest`. */

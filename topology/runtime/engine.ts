@@ -149,7 +149,7 @@ export class Engine {
         database: wiring.database,
         onPrediction: (prediction) => requests.made(prediction),
         onRefused: (record, detail) => requests.refused(record, detail),
-        ...(options.task ? { task: options.task } : {}),
+        task: { elapsedMs: () => performance.now(), ...options.task },
         onStep(step, sequence) {
           commitTimes.step(step, sequence)
           options.onStep?.(step, sequence)

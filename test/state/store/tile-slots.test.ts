@@ -67,7 +67,7 @@ const retentionMs = 100
 
 function read(slots: TileSlots, slot: number, queryMs: number, overMs: number): number[] {
   const into = new Float64Array(3)
-  slots.readWindow(slot, queryMs, overMs, into, 0)
+  slots.readWindows(slot, queryMs, Float64Array.of(overMs), into, new Int32Array(1))
   return [...into]
 }
 

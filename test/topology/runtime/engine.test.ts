@@ -224,4 +224,33 @@ describe('an engine', () => {
     await engine.close()
     await expect(engine.append('visit', [{ ...asked, at: 1 }])).rejects.toMatchObject({ code: 'log-closed' })
   })
+
+  test('writes a checkpoint when what it would process again took long enough', async () => {
+    const checkpointsAt = async (msPerBatch: number) => {
+      const checkpoints: number[] = []
+      let written = 0
+      let clockMs = 0
+      const engine = await Engine.open({
+        topology: shop,
+        data: folder(),
+        now,
+        task: { batchRecords: 50, elapsedMs: () => (clockMs += msPerBatch), checkpointMs: 700 },
+        onStep: (step, sequence) => {
+          if (step === 'collected') checkpoints.push(sequence)
+          if (step === 'checkpointed') written++
+        },
+      })
+      await appendAll(engine, shopEvents(300))
+      const { task } = engine.assembly
+      for (let batch = 0; batch < 6; batch++) {
+        await task.step()
+        // One that is being written holds the next one up.
+        while (written < checkpoints.length) await new Promise((resolve) => setImmediate(resolve))
+      }
+      await engine.close()
+      return checkpoints
+    }
+    expect(await checkpointsAt(0)).toEqual([6])
+    expect(await checkpointsAt(400)).toEqual([2, 4, 6])
+  })
 })
