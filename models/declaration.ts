@@ -3,6 +3,7 @@ import type { DeclaredStream } from '../processors/stream/stream.ts'
 import type { Contract } from '../state/contracts/contract.ts'
 import type { DurationMs } from '../state/contracts/units.ts'
 import type { Model } from './model.ts'
+import type { Expectations } from './quality/expectation.ts'
 
 /** One row of a source as the events that it becomes: event name and value, in order. */
 export type SourceRow = readonly (readonly [event: string, value: object])[]
@@ -25,6 +26,8 @@ export interface Declaration {
   readonly views: readonly FeatureView[]
   readonly models: readonly Model[]
   readonly streams: readonly DeclaredStream[]
+  /** What events and features must be like, each subject once. */
+  readonly expectations: readonly Expectations[]
   /** Partitions of an event's topic that does not say itself. */
   readonly partitions: number
   /** How far past the moment of its append an event's time may lie. */

@@ -36,6 +36,15 @@ export interface GraphPart {
   answer?(record: TaskRecord): void
 }
 
+/** Looks at each record before the parts of the graph, and may keep it from them. */
+export interface RecordGate {
+  readonly stores: readonly StateStore[]
+  /** Judges a record in its turn; `streamTimeMs` is that before it. False: it goes no further and moves no time. */
+  admit(record: TaskRecord, streamTimeMs: TimestampMs): boolean
+  /** Whether a request may be answered ahead of its turn. Changes nothing. */
+  admits(record: TaskRecord): boolean
+}
+
 /** Where a graph's refused records go; `detail` where the reason alone does not tell enough. */
 export type DeadLetter = (record: StreamRecord, reason: string, detail?: string) => void
 
@@ -52,6 +61,7 @@ export class Graph implements TaskGraph {
   readonly #parts: readonly GraphPart[]
   readonly #context: GraphContext
   readonly #views: ReadonlyMap<string, ViewState>
+  readonly #gate: RecordGate | undefined
   readonly #timeCallbacks: ((streamTimeMs: TimestampMs) => void)[] = []
   readonly #stores: StateStore[]
   readonly #keyedStores: KeyedStore[]
@@ -64,12 +74,18 @@ export class Graph implements TaskGraph {
     parts: readonly GraphPart[],
     deadLetter: DeadLetter,
     views: ReadonlyMap<string, ViewState> = new Map(),
+    gate?: RecordGate,
   ) {
     this.#parts = parts
     this.#views = views
+    this.#gate = gate
     this.#context = this.#contextOf(deadLetter)
     for (const part of parts) part.connect(this.#context)
-    this.#stores = [...parts.flatMap(({ stores }) => stores), ...this.#named.values()]
+    this.#stores = [
+      ...parts.flatMap(({ stores }) => stores),
+      ...this.#named.values(),
+      ...(gate?.stores ?? []),
+    ]
     this.#keyedStores = this.#stores.filter((store): store is KeyedStore => 'prefetch' in store)
     const names = this.#stores.map(({ name }) => name)
     const twice = names.find((name, index) => names.indexOf(name) !== index)
@@ -107,6 +123,7 @@ export class Graph implements TaskGraph {
 
   process(record: TaskRecord): void {
     this.#inHand = record
+    if (this.#gate !== undefined && !this.#gate.admit(record, this.#streamTimeMs)) return
     const movesTime = record.timestampMs > this.#streamTimeMs
     if (movesTime) this.#streamTimeMs = record.timestampMs
     const subscribers = this.#sources.get(record.topic)
@@ -119,6 +136,8 @@ export class Graph implements TaskGraph {
 
   answer(record: TaskRecord): void {
     this.#inHand = record
+    // One that is refused is told so in its turn.
+    if (this.#gate?.admits(record) === false) return
     for (const part of this.#parts) {
       try {
         part.answer?.(record)

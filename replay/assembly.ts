@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto'
 import type { Declaration } from '../models/declaration.ts'
+import type { Expectations } from '../models/quality/expectation.ts'
+import { QualityGate } from '../models/quality/quality-gate.ts'
+import type { Failure, WindowVerdict } from '../models/quality/subject-quality.ts'
 import { ModelPart, type Prediction } from '../models/serving/model-part.ts'
 import { viewPart } from '../processors/feature/view-part.ts'
 import { ViewState } from '../processors/feature/view-state.ts'
-import { Graph } from '../processors/graph.ts'
+import { type DeadLetter, Graph, type GraphPart } from '../processors/graph.ts'
 import type { StreamRecord } from '../processors/operator.ts'
 import { Outputs } from '../processors/outputs.ts'
 import { type CommitEvent, Task, type TaskOptions } from '../processors/task.ts'
@@ -32,7 +35,13 @@ export interface AssemblyOptions {
   readonly onPrediction?: (prediction: Prediction) => void
   /** Told of every record that a function or an operator refused, muted or not. */
   readonly onRefused?: (record: StreamRecord, detail: string) => void
+  /** Told of each alert of an expectation, muted or not. */
+  readonly onExpectationFailed?: (failure: Failure) => void
+  /** Told of each window of an expectation that was judged, muted or not. */
+  readonly onVerdict?: (verdict: WindowVerdict) => void
   readonly onStep?: (step: CommitStep, sequence: number) => void
+  /** A part that meets every record ahead of all others: it sees the views as they are before the record. */
+  readonly observer?: (views: ReadonlyMap<string, ViewState>) => GraphPart
 }
 
 export interface RecoveryProgress {
@@ -57,6 +66,8 @@ export interface Assembly {
   readonly events: ReadonlyMap<string, BoundContract<object>>
   readonly engine: BoundEngineContracts
   readonly outputs: Outputs
+  /** Judges the records by the declared expectations. */
+  readonly quality: QualityGate
   /** Brings the state from its checkpoint to the last commit on the log; `onBatch` is called after each batch of it. */
   recover(
     onProgress?: (progress: RecoveryProgress) => void,
@@ -138,19 +149,30 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
     stream.part(emitter(events.get(stream.sink.name) as BoundContract<object>)),
   )
   // Views come last: whoever reads features for an event reads what was there before it was folded.
-  const parts = [...models.values(), ...streams, ...[...views.values()].map(viewPart)]
-  const graph = new Graph(
-    parts,
-    (record, reason, detail) => {
-      const cause = detail ?? `refused by an operator: ${reason}`
-      emitDeadLetter(refusedRecord(record, reason, cause, inputs))
-      options.onRefused?.(record, cause)
-    },
+  const observers = options.observer ? [options.observer(views)] : []
+  const parts = [...observers, ...models.values(), ...streams, ...[...views.values()].map(viewPart)]
+  const deadLetter: DeadLetter = (record, reason, detail) => {
+    const cause = detail ?? `refused by an operator: ${reason}`
+    emitDeadLetter(refusedRecord(record, reason, cause, inputs))
+    options.onRefused?.(record, cause)
+  }
+  const emitAlert = emitter(engine.alert)
+  const quality = new QualityGate({
+    expectations: declaration.expectations,
     views,
-  )
+    deadLetter,
+    alert(failure) {
+      emitAlert(alertOf(failure, { task: taskName, offsets: [...offsets] }), failure.atMs)
+      options.onExpectationFailed?.(failure)
+    },
+    ...(options.onVerdict ? { onVerdict: options.onVerdict } : {}),
+    isFollowing: () => outputs.muted,
+  })
+  const hasExpectations = declaration.expectations.length > 0
+  const graph = new Graph(parts, deadLetter, views, hasExpectations ? quality : undefined)
   const task = new Task({
     id: taskName,
-    layout: layoutOf(inputs, graph, models),
+    layout: layoutOf(inputs, graph, models, declaration),
     inputs,
     offsets,
     graph,
@@ -173,6 +195,7 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
     events,
     engine,
     outputs,
+    quality,
     recover: (onProgress, onBatch) => recover(task, log, engine, onProgress, onBatch),
   }
 }
@@ -214,6 +237,7 @@ function taskInputs(
     ...declaration.views.flatMap(({ sources }) => sources),
     ...declaration.models.flatMap(({ trigger, label }) => [trigger, label.from]),
     ...declaration.streams.flatMap(({ lineage }) => lineage.sources),
+    ...declaration.expectations.flatMap(({ contract }) => (contract === undefined ? [] : [contract])),
   ])
   for (const [rank, contract] of declaration.events.entries()) {
     if (!read.has(contract)) continue
@@ -241,6 +265,7 @@ function layoutOf(
   inputs: readonly TaskInput[],
   graph: Graph,
   models: ReadonlyMap<string, ModelPart>,
+  { expectations }: Declaration,
 ): string {
   const parts = [
     ...inputs.map(({ topic, partition }) => `${topic}[${partition}]`),
@@ -250,8 +275,31 @@ function layoutOf(
     ...[...models.values()].map(
       ({ model, learner }) => `${model.name} ${model.columns.join(',')} ${learner.name}`,
     ),
+    ...expectations.map(layoutOfExpectations),
   ]
   return createHash('sha256').update(parts.join('\n')).digest('hex').slice(0, 16)
+}
+
+/** All of it: what is quarantined is no part of the fold, and what is counted is state. */
+function layoutOfExpectations({ subject, windowMs, graceMs, list }: Expectations): string {
+  const specs = list.map(({ name, spec }) =>
+    JSON.stringify([name, spec], (_, value) => (value instanceof RegExp ? String(value) : value)),
+  )
+  return `quality ${subject} ${windowMs} ${graceMs} ${specs.join(' ')}`
+}
+
+function alertOf({ subject, expectation, message, value, bound, atMs }: Failure, position: object): object {
+  const at = Math.max(0, atMs)
+  return {
+    subject,
+    rule: expectation.name,
+    severity: 'warning',
+    message,
+    value,
+    threshold: bound,
+    at,
+    position,
+  }
 }
 
 /** An operator's refusal: with the original bytes where the record is still the one of the log. */

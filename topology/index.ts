@@ -16,6 +16,12 @@ export {
   hashedRegression,
 } from '../models/learner-specs.ts'
 export { byKey, computed, globalMean, model, request } from '../models/model.ts'
+export {
+  type Expectation,
+  type Expectations,
+  type ExpectOptions,
+  expect,
+} from '../models/quality/expectation.ts'
 export { enrich } from '../processors/feature/enrich.ts'
 export { each } from '../processors/feature/entity-key.ts'
 export { derived, forever, latest, ratio } from '../processors/feature/feature.ts'

@@ -1,5 +1,6 @@
 import type { Declaration, Source } from '../models/declaration.ts'
 import type { Model } from '../models/model.ts'
+import type { Expectations } from '../models/quality/expectation.ts'
 import type { FeatureView } from '../processors/feature/feature-view.ts'
 import type { DeclaredStream } from '../processors/stream/stream.ts'
 import type { Contract } from '../state/contracts/contract.ts'
@@ -12,6 +13,8 @@ export interface TopologyOptions {
   readonly models?: readonly Model[]
   /** Streams of operators, each ending in one of the events: `stream(trip).pipe(…).to(slowTrip, …)`. */
   readonly streams?: readonly DeclaredStream[]
+  /** What events and features must be like: `expect(trip, [{ field: 'fare', range: { min: 0 } }])`. */
+  readonly expectations?: readonly Expectations[]
   /** Partitions of an event's topic that does not say itself. */
   readonly partitions?: number
   /** How far past the moment of its append an event's time may lie; later ones go to the dead letters. */
@@ -29,11 +32,13 @@ export function topology(name: string, options: TopologyOptions): Declaration {
   }
   const models = options.models ?? []
   const streams = options.streams ?? []
+  const expectations = options.expectations ?? []
   const views = [
     ...new Set([
       ...(options.features ?? []),
       ...models.flatMap((model) => model.views),
       ...streams.flatMap(({ lineage }) => lineage.views),
+      ...expectations.flatMap(({ view }) => (view === undefined ? [] : [view])),
     ]),
   ]
   const partitions = options.partitions ?? 4
@@ -44,6 +49,7 @@ export function topology(name: string, options: TopologyOptions): Declaration {
     ['event', options.events.map((event) => event.name)],
     ['feature view', views.map((view) => view.name)],
     ['model', models.map((model) => model.name)],
+    ['list of expectation', expectations.map(({ subject }) => subject)],
     ['topic', options.events.map((event) => event.topic)],
   ] as const) {
     const twice = names.find((each, index) => names.indexOf(each) !== index)
@@ -53,6 +59,9 @@ export function topology(name: string, options: TopologyOptions): Declaration {
     ...views.flatMap((view) => view.sources.map((needs) => ({ by: `view "${view.name}"`, needs }))),
     ...models.flatMap((model) =>
       [model.trigger, model.label.from].map((needs) => ({ by: `model "${model.name}"`, needs })),
+    ),
+    ...expectations.flatMap(({ subject, contract }) =>
+      contract === undefined ? [] : [{ by: `an expectation of "${subject}"`, needs: contract }],
     ),
     ...streams.flatMap((stream) =>
       [...stream.lineage.sources, stream.sink].map((needs) => ({
@@ -74,6 +83,7 @@ export function topology(name: string, options: TopologyOptions): Declaration {
     views,
     models,
     streams,
+    expectations,
     partitions,
     maxAheadMs: options.maxAhead ?? days(1),
     sources: options.sources ?? [],

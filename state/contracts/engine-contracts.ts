@@ -178,6 +178,8 @@ const observationContracts = (app: string) => ({
       message: 'string',
       value: nullable('double'),
       threshold: nullable('double'),
+      /** Where the task stood before the record that it came of. */
+      position: nullable(position),
       at: 'timestamp',
     },
     { key: 'subject', time: 'at', topic: `${app}-alerts` },

@@ -28,8 +28,19 @@ export interface ErrorContexts {
   'event-time-refused': { contract: string; field: string; at: number; latest: number }
   'off-policy-unsupported': { effective: number; least: number; count: number }
   'prediction-unknown': { model: string; requestId: string }
+  'table-unreadable': { path: string; found: string; expected: string }
+  'table-unwritable': { path: string; operation: string; detail: string }
+  'training-set-refused': { found: string; expected: string }
   'prediction-failed': { model: string; requestId: string; detail: string }
   'record-failed': { topic: string; partition: number; offset: number; reason: string }
+  'expectation-failed': {
+    topic: string
+    partition: number
+    offset: number
+    subject: string
+    expectation: string
+    detail: string
+  }
   'record-too-large': { topic: string; sizeBytes: number; limitBytes: number }
   'log-damaged': { path: string; position: number; detail: string }
   'log-locked': { path: string; holder: string }
@@ -172,6 +183,19 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
     message: ({ effective, least, count }) =>
       `the ${count} logged choices are worth ${effective.toFixed(1)} of the policy in question, at least ${least} are needed; log more exploration, or ask for a policy nearer to the one that ran`,
   },
+  'table-unreadable': {
+    retriable: false,
+    message: ({ path, found, expected }) => `${path} cannot be read: ${found}; expected ${expected}`,
+  },
+  'table-unwritable': {
+    retriable: false,
+    message: ({ path, operation, detail }) =>
+      `${path} could not be ${operation}: ${detail}; nothing is under that name that was not there before, make room or name another place and run it again`,
+  },
+  'training-set-refused': {
+    retriable: false,
+    message: ({ found, expected }) => `no training set was written: ${found}; ${expected}`,
+  },
   'prediction-unknown': {
     retriable: false,
     message: ({ model, requestId }) =>
@@ -186,6 +210,11 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
     retriable: false,
     message: ({ topic, partition, offset, reason }) =>
       `processing stopped at ${topic}[${partition}] offset ${offset}: ${reason}; mend what it names and start again, nothing before it is lost`,
+  },
+  'expectation-failed': {
+    retriable: false,
+    message: ({ topic, partition, offset, subject, expectation, detail }) =>
+      `processing stopped at ${topic}[${partition}] offset ${offset}: expectation "${expectation}" of ${subject} is not met: ${detail}; mend the source, or declare quarantine or warn and start again, nothing before it is lost`,
   },
   'record-too-large': {
     retriable: false,

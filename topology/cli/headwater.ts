@@ -21,6 +21,7 @@ import { kafkaDoctorCommand } from './kafka-doctor-command.ts'
 import { appendCommand, followCommand, readCommand, topicsCommand, verifyCommand } from './log-command.ts'
 import { migrateCommand } from './migrate-command.ts'
 import { predictionsShowCommand } from './predictions-command.ts'
+import { qualityReportCommand } from './quality-command.ts'
 import { auditCommand, rebuildCommand } from './replay-command.ts'
 import { runCommand } from './run-command.ts'
 
@@ -221,6 +222,24 @@ withTopology(
     '\nExit code 1 when the prediction cannot be made again as it was served.\n\nExample:\n  headwater replay explain 599-296 --data .headwater/movies',
   )
   .action((requestId, options) => act(() => explainCommand(requestId, options)))
+
+const quality = program.command('quality').description('hold the data against what is declared of it')
+withTopology(
+  quality
+    .command('report')
+    .description('judge the whole log by the expectations of the topology: counts and worst windows'),
+)
+  .option('--worst <number>', 'failing windows told of each expectation', wholeNumber(0, 1000), 3)
+  .addHelpText(
+    'after',
+    `
+Works beside a running engine and writes nothing. Exit code 1 when an expectation is not met.
+
+Examples:
+  headwater quality report --data .headwater/taxi
+  headwater quality report --data .headwater/taxi --topology ./stricter.ts --json`,
+  )
+  .action((options) => act(() => qualityReportCommand(options)))
 
 const withCluster = (command: Command): Command =>
   command

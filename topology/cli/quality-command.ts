@@ -1,0 +1,82 @@
+import { type QualityReport, qualityReport } from '../../replay/quality.ts'
+import { wire } from '../runtime/wire.ts'
+import { CliError } from './cli-error.ts'
+import { requireData, topologyOf } from './data-folder.ts'
+import { isoTime } from './log-reader.ts'
+import { count, Progress } from './progress.ts'
+import { table } from './table.ts'
+
+export interface QualityCommandOptions {
+  readonly data: string
+  readonly topology?: string
+  readonly json?: boolean
+  /** Worst windows told of each expectation. */
+  readonly worst: number
+}
+
+/** `quality report`: the whole log judged by the declared expectations. Exit code 1 if one is not met. */
+export async function qualityReportCommand(options: QualityCommandOptions): Promise<number> {
+  const { data, json = false, worst } = options
+  requireData(data)
+  const declaration = await topologyOf(data, options.topology)
+  if (declaration.expectations.length === 0) {
+    throw new CliError(
+      `topology "${declaration.name}" declares no expectations; add some: topology("${declaration.name}", { expectations: [expect(event, [{ field, notNull: true }])], … })`,
+    )
+  }
+  const wiring = await wire({ data, now: Date.now, readOnly: true })
+  try {
+    const progress = new Progress('judging', { unit: 'records', silent: json })
+    const { log, registry } = wiring
+    const report = await qualityReport({
+      declaration,
+      log,
+      registry,
+      database: await wiring.scratch(),
+      worst,
+      onProgress: (records) => progress.update(records),
+    })
+    progress.end(report.records)
+    process.stdout.write(json ? `${JSON.stringify(report)}\n` : text(report))
+    return report.isMet ? 0 : 1
+  } finally {
+    await wiring.close()
+  }
+}
+
+function text({ records, order, subjects, expectations, isMet }: QualityReport): string {
+  const rows = expectations.map((each) => [
+    each.subject,
+    each.name,
+    each.severity,
+    each.failed === 0 ? 'met' : 'NOT MET',
+    count(each.judged),
+    count(each.failed),
+    each.unit,
+  ])
+  const worst = expectations.flatMap(({ subject, name, expected, unit, worst: windows }) =>
+    windows.map(({ fromMs, count: of, failed, value }) => {
+      const found = unit === 'rows' ? `${count(failed)} of ${count(of)} rows` : figure(value)
+      return `  ${isoTime(fromMs)}  ${subject}, ${name}: ${found}; expected ${expected}`
+    }),
+  )
+  const left = subjects
+    .filter(({ quarantined, late }) => quarantined + late > 0)
+    .map(
+      ({ subject, quarantined, late }) =>
+        `${subject}: ${count(quarantined)} quarantined, ${count(late)} too late for their window`,
+    )
+  return [
+    `quality of ${count(records)} records: ${isMet ? 'every expectation is met' : 'expectations are not met'}`,
+    '',
+    table(['subject', 'expectation', 'severity', '', 'judged', 'failed', 'of'], rows),
+    ...(worst.length > 0 ? ['', 'worst windows', ...worst] : []),
+    ...(left.length > 0 ? ['', ...left] : []),
+    ...(order === 'event-time'
+      ? ['', 'the engine has not read all of these events yet: they were taken in the order of their times']
+      : []),
+    '',
+  ].join('\n')
+}
+
+const figure = (value: number): string => String(Number(value.toPrecision(4)))
