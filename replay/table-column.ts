@@ -1,0 +1,28 @@
+/** What a column of a training set holds; null wherever there is no value. */
+export type ColumnType = 'string' | 'double' | 'long' | 'boolean' | 'timestamp' | 'longs'
+
+export interface TableColumn {
+  readonly name: string
+  readonly type: ColumnType
+}
+
+/**
+ * Values of one column, one a row. Doubles are numbers or null (never NaN),
+ * longs are whole numbers or bigints, timestamps are ms since 1970, `longs`
+ * is a list of longs.
+ */
+export type ColumnValues = readonly unknown[]
+
+/** Rows go in by groups; a group is all that is in memory. */
+export interface TableWriter {
+  write(columns: readonly ColumnValues[]): void
+  /** What says where the rows come from, as text by name; the file is whole after it. */
+  finish(metadata: Readonly<Record<string, string>>): void
+}
+
+/** Bytes of a file, in order. */
+export interface ByteSink {
+  write(bytes: Uint8Array): void
+}
+
+export type TableFormat = 'parquet' | 'csv' | 'ndjson'

@@ -1,0 +1,420 @@
+import type { Declaration } from '../models/declaration.ts'
+import type { Model } from '../models/model.ts'
+import type { Prediction } from '../models/serving/model-part.ts'
+import type { FeatureView } from '../processors/feature/feature-view.ts'
+import { fieldReader } from '../processors/feature/input-reader.ts'
+import { ViewVector } from '../processors/feature/view-vector.ts'
+import type { GraphPart } from '../processors/graph.ts'
+import type { TaskRecord } from '../processors/task-input.ts'
+import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
+import type { Log, LogWriter } from '../state/log/log.ts'
+import type { Database } from '../state/store/database.ts'
+import { type Assembly, assemble, type RecoveryProgress } from './assembly.ts'
+import { type AuditMismatch, firstDifference } from './audit.ts'
+import type { TableColumn } from './table-column.ts'
+import { type FoldHorizon, foldLog, inputName, readHorizon } from './training-set-fold.ts'
+import { type FoundLabel, LabelIndex, type LabelTally } from './training-set-labels.ts'
+import { ServedPredictions } from './training-set-served.ts'
+import { RowShape, type ShapedRow, type ShapeOptions } from './training-set-shape.ts'
+import { columnTypeOf, distinctNames, fieldNode } from './training-set-views.ts'
+
+export interface PositionOptions extends ShapeOptions {
+  readonly declaration: Declaration
+  readonly log: Log
+  readonly writer: LogWriter
+  readonly registry: SchemaRegistry
+  readonly database: Database
+  readonly model: Model
+  /** Views beside the model's own, read at each row's position. */
+  readonly views: readonly FeatureView[]
+  readonly group?: string
+  readonly withUnlabelled: boolean
+  readonly withUnserved: boolean
+  readonly untilCommit?: number
+  readonly rowGroup: number
+  readonly onProgress?: (progress: RecoveryProgress) => void
+}
+
+/** What came of the predictions of a model. */
+export interface PositionTally {
+  /** Made again at their positions. */
+  predictions: number
+  /** Compared with what was served, bit for bit. */
+  compared: number
+  mismatches: number
+  /** Served under other columns than the model has now. */
+  otherFeatures: number
+  /** Made by the fold, and never served: the model is younger than the log, or they were refused. */
+  unserved: number
+  /** Served, and not made by the fold. */
+  unmade: number
+  labelled: number
+  unlabelled: number
+  /** Labels that came later than the model allows. */
+  lateLabels: number
+  correctedLabels: number
+  /** Labels known before their prediction was made, by event time: a leak. */
+  labelsBeforePrediction: number
+  /** Labels that nobody gave: the model's `missing`. */
+  missingLabels: number
+  readonly examples: AuditMismatch[]
+}
+
+interface PositionRow {
+  readonly made: Prediction
+  readonly served: Prediction | undefined
+  readonly entity: readonly unknown[]
+  readonly extra: Float64Array
+}
+
+const describe = 10
+
+/** Rows of the position mode: one for each prediction of a model, in the order in which they were made. */
+export class PositionRows {
+  readonly columns: readonly TableColumn[]
+  readonly tally: PositionTally = {
+    predictions: 0,
+    compared: 0,
+    mismatches: 0,
+    otherFeatures: 0,
+    unserved: 0,
+    unmade: 0,
+    labelled: 0,
+    unlabelled: 0,
+    lateLabels: 0,
+    correctedLabels: 0,
+    labelsBeforePrediction: 0,
+    missingLabels: 0,
+    examples: [],
+  }
+  readonly shape: RowShape
+  readonly horizon: FoldHorizon
+  readonly labels: LabelTally
+  readonly assembly: Assembly
+  readonly #options: PositionOptions
+  readonly #index: LabelIndex
+  readonly #made: PositionRow[]
+  readonly #served: ServedPredictions
+
+  private constructor(
+    options: PositionOptions,
+    assembly: Assembly,
+    horizon: FoldHorizon,
+    index: LabelIndex,
+    shape: RowShape,
+    made: PositionRow[],
+    served: ServedPredictions,
+  ) {
+    this.#options = options
+    this.assembly = assembly
+    this.horizon = horizon
+    this.#index = index
+    this.labels = index.tally
+    this.shape = shape
+    this.#made = made
+    this.#served = served
+    this.columns = columnsOf(options, shape)
+  }
+
+  static async open(options: PositionOptions): Promise<PositionRows> {
+    const { declaration, model, log, views } = options
+    const made: PositionRow[] = []
+    const watch = new TriggerWatch(model, views)
+    const assembly = await assemble({
+      ...options,
+      // Other models and streams change nothing of what this model saw: what they emitted is on the log.
+      declaration: {
+        ...declaration,
+        models: [model],
+        streams: [],
+        views: [...new Set([...model.views, ...views])],
+      },
+      observer: (states) => watch.connected(states),
+      onPrediction: (prediction) =>
+        made.push({
+          made: prediction,
+          served: undefined,
+          entity: watch.entity(),
+          extra: watch.extra(prediction.predictedAt),
+        }),
+    })
+    const horizon = await readHorizon(assembly, log, options.untilCommit)
+    const index = await LabelIndex.read({
+      declaration,
+      model,
+      log,
+      contract: assembly.events.get(model.label.from.name)!,
+      database: options.database,
+      ends: horizon.ends,
+    })
+    const balance =
+      options.classWeights === 'balanced' ? await countLabels(options, assembly, index) : undefined
+    const served = await openServed(options, assembly)
+    return new PositionRows(options, assembly, horizon, index, new RowShape(options, balance), made, served)
+  }
+
+  /** Folds the log and hands over the rows, a group at a time. */
+  async run(write: (columns: readonly (readonly unknown[])[]) => void): Promise<void> {
+    const { rowGroup, withUnserved, untilCommit, onProgress, log } = this.#options
+    let group: PositionRow[] = []
+    const flush = async () => {
+      const columns = await this.#shaped(group)
+      group = []
+      if (columns[0]!.length > 0) write(columns)
+    }
+    const inputs = this.assembly.task.inputs.map(inputName)
+    await foldLog(this.assembly, {
+      log,
+      horizon: this.horizon,
+      tail: false,
+      ...(onProgress ? { onProgress } : {}),
+      onBatch: async (recorded) => {
+        const places = recorded.map((name) => inputs.indexOf(name))
+        for (const row of this.#made.splice(0)) {
+          const served = await this.#served.match(row.made)
+          this.#compare(row.made, served, places)
+          if (served === undefined && !withUnserved) continue
+          group.push({ ...row, served })
+          if (group.length >= rowGroup) await flush()
+        }
+      },
+    })
+    await flush()
+    if (untilCommit === undefined) for await (const _ of this.#served.rest()) this.tally.unmade++
+  }
+
+  /** `places` are the inputs that the live task had, as places among those of the fold. */
+  #compare(made: Prediction, served: Prediction | undefined, places: readonly number[]): void {
+    const { tally } = this
+    tally.predictions++
+    if (served === undefined) {
+      tally.unserved++
+      return
+    }
+    if (served.featureSet !== made.featureSet) {
+      tally.otherFeatures++
+      return
+    }
+    tally.compared++
+    const { task, offsets } = served.position
+    const position = {
+      task,
+      offsets: places.map((place, at) => made.position.offsets[place] ?? offsets[at]!),
+    }
+    const difference = firstDifference(served, { ...made, position }, this.#options.declaration)
+    if (difference === undefined) return
+    tally.mismatches++
+    if (tally.examples.length >= describe) return
+    const { model, requestId, triggerTopic, triggerPartition, triggerOffset } = made
+    const trigger = `${triggerTopic}[${triggerPartition}]@${triggerOffset}`
+    tally.examples.push({ model, requestId, trigger, ...difference })
+  }
+
+  /** Labels and shapes a group of rows: the columns of those that are kept. */
+  async #shaped(rows: readonly PositionRow[]): Promise<unknown[][]> {
+    const columns: unknown[][] = this.columns.map(() => [])
+    const found = await this.#index.find(rows.map(({ made }) => made))
+    for (const [index, row] of rows.entries()) {
+      const label = this.#labelOf(row.made, found[index])
+      if (label === undefined) {
+        this.tally.unlabelled++
+        if (!this.#options.withUnlabelled) {
+          this.shape.dropped.unlabelled++
+          continue
+        }
+      } else this.tally.labelled++
+      const { made } = row
+      const shaped = this.shape.take(shapeRow(made, label?.value ?? null, this.#options.group))
+      if (shaped !== undefined) this.#put(columns, row, label, shaped)
+    }
+    return columns
+  }
+
+  #labelOf(made: Prediction, found: FoundLabel | 'late' | undefined): FoundLabel | undefined {
+    const { tally, horizon } = this
+    if (found === 'late') tally.lateLabels++
+    else if (found !== undefined) {
+      if (found.corrected) tally.correctedLabels++
+      if (found.labeledAt < made.predictedAt) tally.labelsBeforePrediction++
+      return found
+    }
+    const { missing, withinMs } = this.#options.model.label
+    const labeledAt = made.predictedAt + withinMs
+    if (missing === undefined || labeledAt > horizon.streamTimeMs) return undefined
+    tally.missingLabels++
+    return { value: missing, labeledAt, corrected: false }
+  }
+
+  #put(columns: unknown[][], row: PositionRow, label: FoundLabel | undefined, shaped: ShapedRow): void {
+    const { made, served, entity, extra } = row
+    // What was served is what the model saw, even where the fold gives something else.
+    const features = served?.featureSet === made.featureSet ? served.features : made.features
+    const numbers = Buffer.from(features.buffer, features.byteOffset, features.byteLength)
+    let at = 0
+    const put = (value: unknown) => columns[at++]!.push(value)
+    put(made.requestId)
+    for (const part of entity) put(part)
+    put(made.predictedAt)
+    put(made.position.offsets)
+    put(made.triggerPartition)
+    put(made.triggerOffset)
+    for (let offset = 0; offset < numbers.length; offset += 8) put(orNull(numbers.readDoubleLE(offset)))
+    for (const value of extra) put(orNull(value))
+    put(label?.value ?? null)
+    put(label?.labeledAt ?? null)
+    put(served === undefined ? null : orNull(served.output))
+    put(served?.modelVersion ?? null)
+    if (this.shape.hasWeight) put(shaped.weight)
+    if (this.shape.hasSplit) put(shaped.split)
+  }
+}
+
+const orNull = (value: number): number | null => (Number.isNaN(value) ? null : value)
+
+const openServed = ({ log, model, declaration }: PositionOptions, { engine }: Assembly) =>
+  ServedPredictions.open(log, engine.prediction, model.name, declaration.partitions)
+
+function shapeRow(made: Prediction, label: number | null, group: string | undefined) {
+  return {
+    id: made.requestId,
+    atMs: made.predictedAt,
+    label,
+    group: group === undefined ? '' : (made.entityKeys[group] ?? ''),
+  }
+}
+
+/** The labels of the rows that will be kept: what balanced weights are made of. */
+async function countLabels(
+  options: PositionOptions,
+  assembly: Assembly,
+  index: LabelIndex,
+): Promise<ReadonlyMap<number, number>> {
+  const shape = new RowShape({ ...options, classWeights: new Map() })
+  let chunk: Prediction[] = []
+  const flush = async () => {
+    const found = await index.find(chunk)
+    for (const [at, made] of chunk.entries()) {
+      const label = found[at]
+      if (label !== undefined && label !== 'late') shape.take(shapeRow(made, label.value, options.group))
+    }
+    chunk = []
+  }
+  for await (const prediction of (await openServed(options, assembly)).rest()) {
+    chunk.push(prediction)
+    if (chunk.length >= options.rowGroup) await flush()
+  }
+  await flush()
+  return shape.labels
+}
+
+function columnsOf({ model, views }: PositionOptions, shape: RowShape): readonly TableColumn[] {
+  const extra = views.flatMap((view) => [...view.features.keys()])
+  const features = distinctNames([...model.columns, ...extra])
+  const before: readonly TableColumn[] = [
+    { name: 'requestId', type: 'string' },
+    ...entityFields(model, views).map(({ name, type }) => ({ name, type })),
+    { name: 'eventTime', type: 'timestamp' },
+    { name: 'position', type: 'longs' },
+    { name: 'triggerPartition', type: 'long' },
+    { name: 'triggerOffset', type: 'long' },
+  ]
+  const after: readonly TableColumn[] = [
+    { name: 'label', type: 'double' },
+    { name: 'labeledAt', type: 'timestamp' },
+    { name: 'prediction', type: 'double' },
+    { name: 'modelVersion', type: 'long' },
+    ...(shape.hasWeight ? [{ name: 'weight', type: 'double' } as const] : []),
+    ...(shape.hasSplit ? [{ name: 'split', type: 'string' } as const] : []),
+  ]
+  const names = distinctNames(
+    [...before, ...after].map(({ name }) => name),
+    features,
+  )
+  const named = [...before, ...after].map(({ type }, index): TableColumn => ({ name: names[index]!, type }))
+  return [
+    ...named.slice(0, before.length),
+    ...features.map((name): TableColumn => ({ name, type: 'double' })),
+    ...named.slice(before.length),
+  ]
+}
+
+/** The fields of the trigger that name the entities of the views. */
+function entityFields(model: Model, views: readonly FeatureView[]) {
+  const fields = new Map<string, boolean>()
+  for (const view of [...model.views, ...views]) {
+    for (const { field, many } of view.entity) {
+      fields.set(view.keys[model.trigger.name]?.[field] ?? field, many)
+    }
+  }
+  return [...fields].map(([name, many]) => ({
+    name,
+    type: many ? ('string' as const) : columnTypeOf(fieldNode(model.trigger, name)),
+    read: fieldReader(name),
+  }))
+}
+
+/** Knows the trigger in hand, and reads the views that the model does not have. */
+class TriggerWatch implements GraphPart {
+  readonly stores = []
+  readonly #model: Model
+  readonly #views: readonly FeatureView[]
+  readonly #fields: ReturnType<typeof entityFields>
+  #vectors: readonly ViewVector[] = []
+  #width = 0
+  #inHand!: TaskRecord
+
+  constructor(model: Model, views: readonly FeatureView[]) {
+    this.#model = model
+    this.#views = views
+    this.#fields = entityFields(model, views)
+    for (const view of views) {
+      for (const { field } of view.entity) {
+        const named = view.keys[model.trigger.name]?.[field] ?? field
+        if (model.trigger.fieldNames.includes(named)) continue
+        throw new RangeError(
+          `view "${view.name}" is about "${named}", but "${model.trigger.name}", which asks model "${model.name}", has no such field; it has ${model.trigger.fieldNames.join(', ')}`,
+        )
+      }
+    }
+  }
+
+  connected(states: Parameters<NonNullable<Parameters<typeof assemble>[0]['observer']>>[0]): this {
+    this.#vectors = this.#views.map(
+      (view) => new ViewVector(view, states.get(view.name)!, this.#model.trigger.name),
+    )
+    this.#width = this.#vectors.reduce((sum, { width }) => sum + width, 0)
+    return this
+  }
+
+  connect(context: Parameters<GraphPart['connect']>[0]): void {
+    context.source(this.#model.trigger.topic).subscribe((record) => this.answer(record))
+  }
+
+  answer(record: TaskRecord): void {
+    this.#inHand = record
+  }
+
+  want(record: TaskRecord, want: Parameters<NonNullable<GraphPart['want']>>[1]): void {
+    if (record.topic !== this.#model.trigger.topic) return
+    for (const vector of this.#vectors) vector.want(record.value, want)
+  }
+
+  entity(): readonly unknown[] {
+    return this.#fields.map(({ read, type }) => {
+      const value = read(this.#inHand.value)
+      if (value === null || value === undefined) return null
+      if (type === 'string') return Array.isArray(value) ? value.join('|') : String(value)
+      return value
+    })
+  }
+
+  extra(queryMs: number): Float64Array {
+    const into = new Float64Array(this.#width)
+    let at = 0
+    for (const vector of this.#vectors) {
+      vector.read(this.#inHand.value, queryMs, into, at)
+      at += vector.width
+    }
+    return into
+  }
+}
