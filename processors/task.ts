@@ -2,7 +2,7 @@ import { collectCheckpoint, dropCheckpoint, readCheckpoint } from '../state/comm
 import type { CommitStep, TaskPosition } from '../state/commit/commit-protocol.ts'
 import type { DurationMs, TimestampMs } from '../state/contracts/units.ts'
 import type { CommitTicket, Log, LogWriter } from '../state/log/log.ts'
-import type { Database } from '../state/store/database.ts'
+import type { Database, DatabaseWrite } from '../state/store/database.ts'
 import type { StateStore } from '../state/store/state-store.ts'
 import type { Emit, Outputs } from './outputs.ts'
 import { type RefusedRecord, type TaskInput, TaskRecord } from './task-input.ts'
@@ -92,6 +92,13 @@ const defaults: Required<TaskOptions> = {
   maxUnsyncedCommits: 16,
 }
 
+/** A batch of so few was not taken from a backlog. */
+const fewRecords = 64
+/** Changes of one store that are made ready after a small batch: more than such a batch makes. */
+const earlyChanges = 128
+/** They are kept in memory, the same key again and again. */
+const mostEarlyChanges = 2_000
+
 /**
  * One unit of work: the partitions it owns, their state and their outputs,
  * moved together. The live runner, the replay, the backfill, the audit and
@@ -115,6 +122,8 @@ export class Task {
   #sinceCheckpoint = 0
   /** Time that these took. */
   #processingMs = 0
+  /** Changes collected for the next checkpoint ahead of it. */
+  #early: DatabaseWrite[] = []
   #unsynced: Promise<void>[] = []
   #checkpoint: Promise<void> = Promise.resolve()
   #checkpointing = false
@@ -250,18 +259,34 @@ export class Task {
     })
   }
 
-  /** Writes a checkpoint if one is due and none is on its way. `durable` is that of the last commit. */
-  checkpointIfDue(durable: Promise<void>): void {
+  /**
+   * After a small batch there is time: its changes are made ready for the
+   * checkpoint now, so that nobody waits for those of many batches at once.
+   * Not while one is being written: what is clean then must be in it.
+   */
+  #collectEarly(): void {
+    if (this.#checkpointing) return
+    for (const store of this.#spec.graph.stores) store.collectSome?.(this.#early, earlyChanges)
+  }
+
+  /**
+   * Writes a checkpoint if one is due and none is on its way. `durable` is
+   * that of the last commit. When live, it waits until what a backlog left
+   * behind has been made ready too.
+   */
+  checkpointIfDue(durable: Promise<void>, isLive = false): void {
     const { checkpointEvents, checkpointMs, checkpointBytes } = this.#options
     if (this.#checkpointing) return
-    const dirtyBytes = this.#spec.graph.stores.reduce((sum, store) => sum + store.dirtyBytes, 0)
-    if (
+    const { stores } = this.#spec.graph
+    const dirtyBytes = stores.reduce((sum, store) => sum + store.dirtyBytes, 0)
+    const isDue =
       this.#sinceCheckpoint >= checkpointEvents ||
       this.#processingMs >= checkpointMs ||
+      this.#early.length >= mostEarlyChanges ||
       dirtyBytes >= checkpointBytes
-    ) {
-      void this.#startCheckpoint(durable)
-    }
+    if (!isDue) return
+    const isReady = stores.every((store) => store.collectSome === undefined || store.dirtyBytes === 0)
+    if (!isLive || isReady || this.#early.length >= 200 * mostEarlyChanges) void this.#startCheckpoint(durable)
   }
 
   /** Waits for every commit to be durable and for a last checkpoint that holds everything. */
@@ -330,7 +355,9 @@ export class Task {
     this.#sinceCheckpoint += count
     this.#trackDurable(ticket.durable, sequence)
     if (this.#unsynced.length > this.#options.maxUnsyncedCommits) await this.#unsynced[0]
-    this.checkpointIfDue(ticket.durable)
+    const isLive = count <= fewRecords
+    if (isLive) this.#collectEarly()
+    this.checkpointIfDue(ticket.durable, isLive)
     return ticket
   }
 
@@ -353,7 +380,9 @@ export class Task {
     this.#checkpointing = true
     const sequence = this.#sequence
     const { streamTimeMs } = graph
-    const writes = collectCheckpoint(this.id, { position: this.position, streamTimeMs, layout }, graph.stores)
+    const position = { position: this.position, streamTimeMs, layout }
+    const writes = collectCheckpoint(this.id, position, graph.stores, this.#early)
+    this.#early = []
     this.#sinceCheckpoint = 0
     this.#processingMs = 0
     onStep?.('collected', sequence)

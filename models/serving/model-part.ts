@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { fieldReader } from '../../processors/feature/input-reader.ts'
+import { VectorSlab } from '../../processors/feature/vector-slab.ts'
 import type { ViewState } from '../../processors/feature/view-state.ts'
 import type { GraphContext, GraphPart, Want } from '../../processors/graph.ts'
 import type { Emit } from '../../processors/outputs.ts'
@@ -107,7 +108,10 @@ export class ModelPart implements GraphPart {
   readonly #options: ModelPartOptions
   readonly #weights: LearnerStore
   readonly #features: Float64Array
+  /** The same memory. */
   readonly #featureBytes: Uint8Array
+  /** Copies that are kept with predictions. */
+  readonly #kept: VectorSlab
   readonly #entityFields: readonly { readonly field: string; readonly read: (event: object) => unknown }[]
   readonly #joinOf: (event: object) => unknown
   #baselines: readonly BaselineState[] = []
@@ -133,6 +137,7 @@ export class ModelPart implements GraphPart {
     this.stores = [this.#weights, this.evaluation]
     this.#features = new Float64Array(this.vector.width)
     this.#featureBytes = new Uint8Array(this.#features.buffer)
+    this.#kept = new VectorSlab(this.vector.width)
     this.#joinOf = fieldReader(model.label.join)
     this.featureSet = createHash('sha256').update(model.columns.join(',')).digest('hex').slice(0, 16)
     const fields = new Set(
@@ -247,7 +252,9 @@ export class ModelPart implements GraphPart {
       join === null || join === undefined
         ? `${record.topic}-${record.partition}-${record.offset}`
         : String(join)
-    const featureBytes = this.#featureBytes.slice()
+    const kept = this.#kept.take()
+    kept.set(features)
+    const featureBytes = new Uint8Array(kept.buffer, kept.byteOffset, kept.byteLength)
     this.#pending.put([requestId], { features: featureBytes, scores, baselineKeys, predictedAt: timestampMs })
     this.#deadlines.put([timestampMs + model.label.withinMs, requestId], true)
     this.#count('predictions')

@@ -6,6 +6,7 @@ import { eachRecord } from '../stream/each-record.ts'
 import { Stream } from '../stream/stream.ts'
 import type { TaskRecord } from '../task-input.ts'
 import { type FeatureView, requireNumbers } from './feature-view.ts'
+import { VectorSlab } from './vector-slab.ts'
 import { ViewVector } from './view-vector.ts'
 
 /** An event with the features of the entities that it names. */
@@ -82,26 +83,3 @@ export function enrich<
     },
   )
 }
-
-/** Vectors of one width, cut from larger pieces of memory: one of its own each would cost more than to fill it. */
-class VectorSlab {
-  readonly #width: number
-  #doubles = new Float64Array(0)
-  #at = 0
-
-  constructor(width: number) {
-    this.#width = width
-  }
-
-  take(): Float64Array {
-    if (this.#at + this.#width > this.#doubles.length) {
-      this.#doubles = new Float64Array(this.#width * vectorsOfSlab)
-      this.#at = 0
-    }
-    const from = this.#at
-    this.#at += this.#width
-    return this.#doubles.subarray(from, this.#at)
-  }
-}
-
-const vectorsOfSlab = 64

@@ -36,13 +36,17 @@ export async function readCheckpoint(database: Database, task: string): Promise<
   }
 }
 
-/** Everything that changed since the last checkpoint, and where it stands, as one atomic batch. */
+/**
+ * Everything that changed since the last checkpoint, and where it stands, as
+ * one atomic batch. `early` was collected of it before, and is given up.
+ */
 export function collectCheckpoint(
   task: string,
   { position, streamTimeMs, layout }: Omit<Checkpoint, 'stores'>,
   stores: readonly StateStore[],
+  early: DatabaseWrite[] = [],
 ): DatabaseWrite[] {
-  const writes: DatabaseWrite[] = []
+  const writes = early
   for (const store of stores) store.collect(writes)
   const out = new ByteWriter(256)
   for (const value of [position.sequence, streamTimeMs, position.offsets.length, ...position.offsets]) {

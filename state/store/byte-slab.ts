@@ -1,4 +1,4 @@
-/** Doubles of one slab. */
+/** Most doubles of one block. */
 const slabDoubles = 1 << 15
 
 /** A piece of a slab, as the bytes that a database takes and as the doubles that are written to it. */
@@ -14,14 +14,20 @@ export interface SlabPiece {
  * allocation outside of the heap for hundreds of values.
  */
 export class ByteSlab {
+  readonly #blockDoubles: number
   #doubles = new Float64Array(0)
   #bytes = Buffer.alloc(0)
   #at = 0
 
+  /** `pieces` are to be taken; a slab for a few is small. */
+  constructor(pieces: number) {
+    this.#blockDoubles = Math.min(slabDoubles, pieces * 64)
+  }
+
   /** A piece of `count` doubles, not shared with any other. */
   take(count: number): SlabPiece {
     if (this.#at + count > this.#doubles.length) {
-      this.#doubles = new Float64Array(Math.max(slabDoubles, count))
+      this.#doubles = new Float64Array(Math.max(this.#blockDoubles, count))
       this.#bytes = Buffer.from(this.#doubles.buffer)
       this.#at = 0
     }

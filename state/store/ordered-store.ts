@@ -90,13 +90,24 @@ class TreeStore<Value> implements OrderedStore<Value> {
   }
 
   collect(into: DatabaseWrite[]): void {
-    const keys = this.#dirty.sort(compareKeys)
+    this.#collect(into, this.#dirty)
+    this.#dirty = []
+  }
+
+  collectSome(into: DatabaseWrite[], limit: number): void {
+    if (this.#dirty.length > 0) this.#collect(into, this.#dirty.splice(-limit))
+  }
+
+  #collect(into: DatabaseWrite[], changed: OrderedKey[]): void {
+    const keys = changed.sort(compareKeys)
     if (keys.length === 0) return
     let bytes = 0
     for (const [index, key] of keys.entries()) {
       const next = keys[index + 1]
+      // A key that was put, deleted and put again is there more than once.
       if (next !== undefined && compareKeys(key, next) === 0) continue
       const entry = this.#find(key)
+      if (entry !== undefined && !entry.isDirty) continue
       const write: DatabaseWrite = {
         space: this.name,
         key: encodeKey(key),
@@ -106,7 +117,6 @@ class TreeStore<Value> implements OrderedStore<Value> {
       into.push(write)
       bytes += write.key.length + (write.value?.length ?? 0)
     }
-    this.#dirty = []
     this.#changeBytes = Math.max(1, bytes / keys.length)
   }
 

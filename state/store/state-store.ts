@@ -14,6 +14,12 @@ export interface StateStore {
   readonly dirtyBytes: number
   /** Appends every change since the last `collect`. The same state always gives the same bytes. */
   collect(into: DatabaseWrite[]): void
+  /**
+   * Appends at most `limit` of these changes, for a checkpoint that is made
+   * little by little while nobody waits: what changes again comes again, and
+   * the later write of a key wins. For stores whose changes are many and small.
+   */
+  collectSome?(into: DatabaseWrite[], limit: number): void
   /** Forgets everything, as if new. */
   clear(): void
 }

@@ -171,16 +171,27 @@ export class TileStore implements KeyedStore {
   }
 
   collect(into: DatabaseWrite[]): void {
-    const slab = new ByteSlab()
-    for (const slot of this.#dirty) {
+    this.#collect(into, this.#dirty)
+    this.#dirty = []
+    this.dirtyBytes = 0
+  }
+
+  collectSome(into: DatabaseWrite[], limit: number): void {
+    if (this.#dirty.length === 0) return
+    const share = Math.min(1, limit / this.#dirty.length)
+    this.#collect(into, this.#dirty.splice(-limit))
+    this.dirtyBytes -= Math.floor(this.dirtyBytes * share)
+  }
+
+  #collect(into: DatabaseWrite[], slots: readonly number[]): void {
+    const slab = new ByteSlab(slots.length)
+    for (const slot of slots) {
       const key = encodeKey(unpackKey(this.#keys[slot]!, this.#keyParts))
       const { bytes, doubles, at } = slab.take(this.#tiles.sizeOf(slot))
       this.#tiles.save(slot, doubles, at)
       into.push({ space: this.name, key, value: bytes })
       this.#flags[slot] = this.#flags[slot]! & ~changed
     }
-    this.#dirty = []
-    this.dirtyBytes = 0
   }
 
   /** Lets go of the longest unused clean keys above the bound. Only between batches. */

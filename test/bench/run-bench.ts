@@ -1,10 +1,11 @@
-import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Declaration } from '../../models/declaration.ts'
 import movies from '../../topology/examples/movies/topology.ts'
 import { Engine } from '../../topology/index.ts'
 import { fraudTopology } from './fraud-topology.ts'
+import { fdatasyncTimes, plainLoopMicros, quantile } from './yardsticks.ts'
 
 /*
  *     npm run bench -- [transactions.csv.gz] [--runs N]
@@ -44,41 +45,11 @@ async function measure(job: string, declaration: Declaration): Promise<Row> {
       eventsPerSecond: (events / elapsedMs) * 1_000,
       cpuMicros,
       timesPlainLoop: cpuMicros / plainLoopMicros(),
-      fdatasyncMs: fdatasyncMs(data),
+      fdatasyncMs: quantile(fdatasyncTimes(data, 50), 0.5),
     }
   } finally {
     rmSync(data, { recursive: true, force: true })
   }
-}
-
-/** CPU of one step of the plainest fold: a key made from a number, and a sum kept in a Map. */
-function plainLoopMicros(): number {
-  const sums = new Map<number, number>()
-  const steps = 2_000_000
-  const cpu = process.cpuUsage()
-  for (let step = 0; step < steps; step++) {
-    const key = (step * 7_919) % 5_003
-    sums.set(key, (sums.get(key) ?? 0) + step)
-  }
-  const { user, system } = process.cpuUsage(cpu)
-  return (user + system) / steps
-}
-
-/** Median of bare writes of 4 KiB, each synced. */
-function fdatasyncMs(folder: string): number {
-  const path = join(folder, 'yardstick')
-  const file = openSync(path, 'w')
-  const block = Buffer.alloc(4_096, 1)
-  const times: number[] = []
-  for (let index = 0; index < 50; index++) {
-    const startedMs = performance.now()
-    writeSync(file, block)
-    fdatasyncSync(file)
-    times.push(performance.now() - startedMs)
-  }
-  closeSync(file)
-  rmSync(path)
-  return times.sort((a, b) => a - b)[25] ?? 0
 }
 
 const args = process.argv.slice(2)

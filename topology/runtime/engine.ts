@@ -79,6 +79,12 @@ export interface InputLag {
 }
 
 const idleCheckpointMs = 1_000
+/**
+ * A batch ends where one of its inputs runs dry, so a request may lie behind a
+ * small one or two: taking it out of its turn would cost more than they take.
+ */
+const fewRecords = 500
+const fewBatches = 3
 
 /**
  * One running application: its log, its state and the loop that drives its
@@ -410,10 +416,12 @@ export class Engine {
     while (!signal.aborted) {
       const appended = this.log.appended(signal)
       this.#batchesBegun++
+      const before = task.processed
       const ticket = await task.step()
       if (ticket !== undefined) {
         this.#requests.settle(ticket.durable)
-        await this.#answerOverdue()
+        const isBacklog = task.processed - before > fewRecords
+        await this.#answerOverdue(this.#batchesBegun - (isBacklog ? 0 : fewBatches))
         this.#isCaughtUp = false
         // A turn of the event loop for requests, timers and the disk.
         await nextTurn()
@@ -436,8 +444,8 @@ export class Engine {
    * Answers the requests that a whole batch did not get to: they stand behind
    * a backlog, and a caller must not wait until that is worked off.
    */
-  async #answerOverdue(): Promise<void> {
-    const overdue = this.#requests.overdue(this.#batchesBegun)
+  async #answerOverdue(batch: number): Promise<void> {
+    const overdue = this.#requests.overdue(batch)
     if (overdue.length === 0) return
     const ticket = await this.assembly.task.answer(overdue)
     if (ticket !== undefined) this.#requests.settle(ticket.durable)

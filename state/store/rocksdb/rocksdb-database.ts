@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import RocksDB, { type RocksIterator, type WriteBatch } from 'rocksdb'
 import { EngineError } from '../../contracts/engine-error.ts'
 import type { Database, DatabaseEntry, DatabaseWrite, KeyRange } from '../database.ts'
@@ -5,6 +6,7 @@ import { spaceNameBytes } from '../space-name.ts'
 import { holderOf, prepareFolder, signFolder, unsignFolder } from './rocksdb-folder.ts'
 
 const chunkEntries = 512
+const fillWrites = 256
 
 /**
  * Compaction and flushes share the cores with the engine, which is one busy
@@ -80,16 +82,21 @@ class RocksdbDatabase implements Database {
 
   write(writes: readonly DatabaseWrite[]): Promise<void> {
     if (writes.length === 0) return Promise.resolve()
-    return this.#change('a write', writes.length, (batch) => {
-      for (const { space, key, value } of writes) {
+    return this.#change('a write', writes.length, async (batch) => {
+      for (const [index, { space, key, value }] of writes.entries()) {
         if (value === undefined) batch.tryDelete(this.#key(space, key))
         else batch.tryPut(this.#key(space, key), value)
+        // Some µs each: others get their turn between.
+        if (index % fillWrites === fillWrites - 1) {
+          await setImmediate()
+          this.#refuseIfClosed('a write')
+        }
       }
     })
   }
 
   clear(space: string): Promise<void> {
-    return this.#change('a clear', 1, (batch) => {
+    return this.#change('a clear', 1, async (batch) => {
       const prefix = this.#prefix(space)
       batch.tryDeleteRange(prefix, successor(prefix))
     })
@@ -140,7 +147,7 @@ class RocksdbDatabase implements Database {
     }
   }
 
-  #change(operation: string, capacity: number, fill: (batch: WriteBatch) => void): Promise<void> {
+  #change(operation: string, capacity: number, fill: (batch: WriteBatch) => Promise<void>): Promise<void> {
     return this.#run(operation, async () => {
       if (this.#failedWrite !== undefined) {
         const detail = `an earlier write failed (${detailOf(this.#failedWrite)}), so it must be opened anew first`
@@ -148,7 +155,7 @@ class RocksdbDatabase implements Database {
       }
       const batch = this.#database.write({ capacity })
       try {
-        fill(batch)
+        await fill(batch)
         await batch.flush().catch((error: unknown) => {
           this.#failedWrite ??= error
           throw error

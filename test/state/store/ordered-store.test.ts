@@ -20,16 +20,24 @@ type Step =
   | { readonly do: 'put'; readonly key: OrderedKey; readonly value: unknown }
   | { readonly do: 'delete'; readonly key: OrderedKey }
   | { readonly do: 'save' }
+  | { readonly do: 'collect some'; readonly limit: number }
   | { readonly do: 'restart' }
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant('put' as const), key, value }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('delete' as const), key }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('save' as const) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('collect some' as const), limit: fc.integer({ min: 1, max: 4 }) }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('restart' as const) }) },
 )
 
-async function save(store: OrderedStore<unknown>, database: Database): Promise<DatabaseWrite[]> {
-  const writes: DatabaseWrite[] = []
+async function save(
+  store: OrderedStore<unknown>,
+  database: Database,
+  writes: DatabaseWrite[] = [],
+): Promise<DatabaseWrite[]> {
   store.collect(writes)
   await database.write(writes)
   return writes
@@ -42,6 +50,7 @@ describe('an ordered store', () => {
         const database = memoryDatabase()
         let store = orderedStore<unknown>('s')
         const oracle = new Map<string, readonly [OrderedKey, unknown]>()
+        let early: DatabaseWrite[] = []
         for (const each of steps) {
           if (each.do === 'put') {
             store.put(each.key, each.value)
@@ -49,8 +58,11 @@ describe('an ordered store', () => {
           } else if (each.do === 'delete') {
             store.delete(each.key)
             oracle.delete(JSON.stringify(each.key))
+          } else if (each.do === 'collect some') {
+            store.collectSome!(early, each.limit)
           } else {
-            await save(store, database)
+            await save(store, database, early)
+            early = []
             if (each.do === 'save') continue
             store = orderedStore('s')
             await store.restore(database)
