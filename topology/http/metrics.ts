@@ -102,6 +102,14 @@ export class Metrics {
     this.#counter('dropped_records', 'Records that an operator left out', ['operator', 'reason'], (add) => {
       for (const { operator, reason, count } of assembly.graph.drops.counts()) add(count, operator, reason)
     })
+    for (const which of ['judged', 'failed'] as const) {
+      const help = `Rows or windows that an expectation ${which === 'judged' ? 'was held against' : 'was not met by'}, over the whole log`
+      this.#counter(`expectations_${which}`, help, ['subject', 'expectation', 'severity'], (add) => {
+        for (const tally of assembly.quality.tallies()) {
+          add(tally[which], tally.subject, tally.expectation.name, tally.expectation.severity)
+        }
+      })
+    }
     this.#counter('late_events', 'Events too late for every window of a view', ['view'], (add) => {
       for (const [name, { stores }] of assembly.views) {
         add(
