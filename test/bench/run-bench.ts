@@ -5,16 +5,19 @@ import type { Declaration } from '../../models/declaration.ts'
 import movies from '../../topology/examples/movies/topology.ts'
 import { Engine } from '../../topology/index.ts'
 import { fraudTopology } from './fraud-topology.ts'
+import { type StageTime, stageTimes } from './stage-profile.ts'
 import { fdatasyncTimes, plainLoopMicros, quantile } from './yardsticks.ts'
 
 /*
- *     npm run bench -- [transactions.csv.gz] [--runs N]
+ *     npm run bench -- [transactions.csv.gz] [--runs N] [--stages]
  *
  * The main job and, where the fraud handbook's transactions are given, job
  * P2B (30 windowed features before each of 622,892 transactions, one example
  * event each), durable, each run in a folder of its own. Beside each run a
  * yardstick of the same run: a bare write and fdatasync of 4 KiB, and a plain
  * loop that folds as many numbers into a Map. Machines differ; ratios less so.
+ * With --stages one more run of each job, under the profiler, says where the
+ * time goes.
  */
 
 interface Row {
@@ -26,29 +29,61 @@ interface Row {
   readonly fdatasyncMs: number
 }
 
-async function measure(job: string, declaration: Declaration): Promise<Row> {
+interface Job {
+  readonly name: string
+  readonly declare: () => Declaration
+  /** How often the task meets an event: once more for each internal topic that it goes through. */
+  readonly recordsPerEvent: number
+}
+
+/** Works off what a declaration imports, in a folder of its own; `drive` is around the part that is measured. */
+async function run({ declare, recordsPerEvent }: Job, drive: (work: () => Promise<void>) => Promise<void>) {
+  const declaration = declare()
   const data = mkdtempSync(join(tmpdir(), 'headwater-bench-'))
   try {
     const engine = await Engine.open({ topology: declaration, data })
     for (const source of declaration.sources) await engine.importer.run(source.name, source.rows())
-    const cpu = process.cpuUsage()
-    const startedMs = performance.now()
-    engine.run()
-    await engine.caughtUp()
-    const elapsedMs = performance.now() - startedMs
-    const { user, system } = process.cpuUsage(cpu)
-    const events = engine.assembly.task.processed
+    await drive(async () => {
+      engine.run()
+      await engine.caughtUp()
+    })
+    const events = engine.assembly.task.processed / recordsPerEvent
     await engine.close()
-    const cpuMicros = (user + system) / events
-    return {
-      job,
-      eventsPerSecond: (events / elapsedMs) * 1_000,
-      cpuMicros,
-      timesPlainLoop: cpuMicros / plainLoopMicros(),
-      fdatasyncMs: quantile(fdatasyncTimes(data, 50), 0.5),
-    }
+    return { events, fdatasyncMs: quantile(fdatasyncTimes(data, 50), 0.5) }
   } finally {
     rmSync(data, { recursive: true, force: true })
+  }
+}
+
+async function measure(job: Job): Promise<Row> {
+  let elapsedMs = 0
+  let cpu = { user: 0, system: 0 }
+  const { events, fdatasyncMs } = await run(job, async (work) => {
+    const before = process.cpuUsage()
+    const startedMs = performance.now()
+    await work()
+    elapsedMs = performance.now() - startedMs
+    cpu = process.cpuUsage(before)
+  })
+  const cpuMicros = (cpu.user + cpu.system) / events
+  return {
+    job: job.name,
+    eventsPerSecond: (events / elapsedMs) * 1_000,
+    cpuMicros,
+    timesPlainLoop: cpuMicros / plainLoopMicros(),
+    fdatasyncMs,
+  }
+}
+
+async function printStages(job: Job): Promise<void> {
+  let times: readonly StageTime[] = []
+  const { events } = await run(job, async (work) => {
+    times = await stageTimes(work)
+  })
+  process.stdout.write(`\n| ${job.name}: stage | µs an event, main thread |\n|---|---|\n`)
+  for (const { stage, ms } of times) {
+    const micros = (ms * 1000) / events
+    if (micros >= 0.01) process.stdout.write(`| ${stage} | ${micros.toFixed(2)} |\n`)
   }
 }
 
@@ -56,14 +91,18 @@ const args = process.argv.slice(2)
 const runsAt = args.indexOf('--runs')
 const runs = runsAt < 0 ? 3 : Number(args[runsAt + 1])
 const path = args.find((each) => each.endsWith('.csv.gz'))
-const jobs: readonly (readonly [string, () => Declaration])[] = [
-  ['movies', () => movies],
+const jobs: readonly Job[] = [
+  { name: 'movies', declare: () => movies, recordsPerEvent: 1 },
   ...(path === undefined
     ? []
-    : ([
-        ['P2B fused', () => fraudTopology(path, 'fused')],
-        ['P2B through the internal topic', () => fraudTopology(path, 'log')],
-      ] as const)),
+    : [
+        { name: 'P2B fused', declare: () => fraudTopology(path, 'fused'), recordsPerEvent: 1 },
+        {
+          name: 'P2B through the internal topic',
+          declare: () => fraudTopology(path, 'log'),
+          recordsPerEvent: 2,
+        },
+      ]),
 ]
 const spread = (values: readonly number[], digits: number): string => {
   const sorted = [...values].sort((a, b) => a - b)
@@ -71,11 +110,11 @@ const spread = (values: readonly number[], digits: number): string => {
   return `${middle.toFixed(digits)} (${sorted[0]?.toFixed(digits)}–${sorted.at(-1)?.toFixed(digits)})`
 }
 process.stdout.write(
-  '| job | records/s | CPU µs a record | × a plain loop | bare fdatasync, ms |\n|---|---|---|---|---|\n',
+  '| job | events/s | CPU µs an event | × a plain loop | bare fdatasync, ms |\n|---|---|---|---|---|\n',
 )
-for (const [job, declare] of jobs) {
+for (const job of jobs) {
   const rows: Row[] = []
-  for (let run = 0; run < runs; run++) rows.push(await measure(job, declare()))
+  for (let count = 0; count < runs; count++) rows.push(await measure(job))
   const cells = [
     spread(
       rows.map((row) => row.eventsPerSecond),
@@ -94,6 +133,7 @@ for (const [job, declare] of jobs) {
       2,
     ),
   ]
-  process.stdout.write(`| ${job} | ${cells.join(' | ')} |\n`)
+  process.stdout.write(`| ${job.name} | ${cells.join(' | ')} |\n`)
 }
+if (args.includes('--stages')) for (const job of jobs) await printStages(job)
 if (path === undefined) process.stdout.write('\nP2B was left out: give the path of transactions.csv.gz\n')
