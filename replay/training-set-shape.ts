@@ -55,6 +55,9 @@ export interface DroppedRows {
 export const drawOf = (seed: number, text: string): number =>
   createHash('sha256').update(`${seed}:${text}`).digest().readUIntBE(0, 6) / 2 ** 48
 
+/** Short, so that the shares are right for a rare label too. */
+const stratumRows = 20
+
 const names = (count: number): readonly string[] =>
   count === 2 ? ['train', 'test'] : ['train', 'validation', 'test']
 
@@ -124,14 +127,14 @@ export class RowShape {
     return names(split.shares.length)[part < 0 ? split.shares.length - 1 : part]!
   }
 
-  /** Of each hundred rows of a label exactly the shares, in an order that the seed shuffles. */
+  /** Of each block of a label's rows the shares, as exactly as whole rows can, in an order that the seed shuffles. */
   #stratified(label: number | null, shares: readonly number[]): string {
     const stratum = this.#strata.get(label) ?? { block: 0, left: [], given: shares.map(() => 0) }
     this.#strata.set(label, stratum)
     if (stratum.left.length === 0) {
       const block = ++stratum.block
-      for (let index = 0; index < 100; index++) {
-        const total = (block - 1) * 100 + index + 1
+      for (let index = 0; index < stratumRows; index++) {
+        const total = (block - 1) * stratumRows + index + 1
         let part = 0
         for (let each = 1; each < shares.length; each++) {
           const behind = (at: number) => shares[at]! * total - stratum.given[at]!

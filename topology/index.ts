@@ -95,6 +95,7 @@ export { session } from '../processors/window/session-windows.ts'
 export { sliding } from '../processors/window/sliding-windows.ts'
 export { hopping, tumbling } from '../processors/window/time-windows.ts'
 export { windowAggregate } from '../processors/window/window-aggregate.ts'
+export { type TrainingSetOptions, type TrainingSetReport, trainingSet } from '../replay/training-set.ts'
 export { EngineError } from '../state/contracts/engine-error.ts'
 export { type EventOf, event, eventFromAvsc } from '../state/contracts/event.ts'
 export {

@@ -8,6 +8,7 @@ import { wire } from '../runtime/wire.ts'
 import { CliError } from './cli-error.ts'
 import { requireData, topologyOf } from './data-folder.ts'
 import { isoTime } from './log-reader.ts'
+import { durationOf, timeOf } from './option-values.ts'
 import { count, Progress } from './progress.ts'
 import { table } from './table.ts'
 
@@ -66,7 +67,7 @@ function settingsOf(options: DriftCommandOptions): Omit<DriftOptions, 'declarati
     ...(options.model === undefined ? {} : { model: options.model }),
     ...(reference === undefined ? {} : { reference }),
     ...(current === undefined ? {} : { current }),
-    ...(options.every === undefined ? {} : { everyMs: durationOf(options.every) }),
+    ...(options.every === undefined ? {} : { everyMs: durationOf('--every', options.every, 1) }),
     ...(options.alpha === undefined ? {} : { alpha: numberOf('alpha', options.alpha) }),
     ...(options.leastEffect === undefined ? {} : { leastEffect: numberOf('effect', options.leastEffect) }),
     ...(options.correction === undefined ? {} : { correction: options.correction }),
@@ -79,30 +80,6 @@ function rangeOf(prefix: string, from: string | undefined, to: string | undefine
     throw new CliError(`--${prefix}from and --${prefix}to go together: give both`)
   }
   return { fromMs: timeOf(`--${prefix}from`, from), toMs: timeOf(`--${prefix}to`, to) }
-}
-
-function timeOf(option: string, text: string): number {
-  const ms = /^-?\d+$/.test(text) && text.length !== 4 ? Number(text) : Date.parse(text)
-  if (Number.isFinite(ms)) return ms
-  throw new CliError(
-    `${option} takes a time as 2024-05-01, 2024-05-01T12:00:00Z or milliseconds, got "${text}"`,
-  )
-}
-
-const unitsMs: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: 1_000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-  w: 604_800_000,
-}
-
-function durationOf(text: string): number {
-  const [, amount = '', unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/.exec(text) ?? []
-  const ms = Math.round(Number(amount) * (unitsMs[unit] ?? Number.NaN))
-  if (ms > 0) return ms
-  throw new CliError(`--every takes a number and one of ms, s, m, h, d, w, as 12h or 7d; got "${text}"`)
 }
 
 function numberOf(option: string, text: string): number {

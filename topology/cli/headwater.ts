@@ -24,6 +24,7 @@ import { predictionsShowCommand } from './predictions-command.ts'
 import { qualityReportCommand } from './quality-command.ts'
 import { auditCommand, rebuildCommand } from './replay-command.ts'
 import { runCommand } from './run-command.ts'
+import { trainingSetCommand } from './training-set-command.ts'
 
 /*
  * Exit codes: 0 done; 1 the answer is no (a mismatch, damage found, nothing
@@ -240,6 +241,59 @@ Examples:
   headwater quality report --data .headwater/taxi --topology ./stricter.ts --json`,
   )
   .action((options) => act(() => qualityReportCommand(options)))
+
+withTopology(
+  replay
+    .command('training-set')
+    .description('write labels and features to a file: each row as the model saw it, or would have seen it')
+    .requiredOption('--out <file>', 'the file: .parquet, .csv, .ndjson or .jsonl'),
+)
+  .option('--model <name>', 'whose predictions are the rows (default: the only one)')
+  .option(
+    '--features <module#view>',
+    'views that the log never knew, computed as of each row; several with commas, without # all that the module has',
+  )
+  .option('--from <time>', 'only rows from this time on')
+  .option('--to <time>', 'only rows before this time')
+  .option('--until-commit <number>', 'fold so many batches of the log, as a provenance says', offset)
+  .option('--with-unlabelled', 'keep rows without a label')
+  .option('--with-unserved', 'keep rows of triggers that the model was never asked about')
+  .option('--split <times>', 'split by time: one time for train and test, two for train, validation and test')
+  .option('--gap <duration>', 'with --split: leave out rows so shortly before a time, as 7d')
+  .option('--shares <numbers>', 'split by a seeded draw: 0.8,0.2 or 0.8,0.1,0.1')
+  .option('--group <field>', 'with --shares: rows with the same entity stay together')
+  .option('--stratified', 'with --shares: the same shares of each label')
+  .option(
+    '--keep <label=share>',
+    'keep this share of the rows with a label, as 0=0.1; their weight makes up for it',
+  )
+  .option('--class-weights <weights>', '"balanced", or label=weight with commas')
+  .option('--seed <number>', 'of every draw', offset, 0)
+  .option(
+    '--row-group <number>',
+    'rows of a row group, in memory at once',
+    wholeNumber(1, 10_000_000),
+    20_000,
+  )
+  .option('--strict', 'refuse where a row is not what was served, or could not be read')
+  .option('--dry-run', 'count, estimate, write nothing')
+  .addHelpText(
+    'after',
+    `
+Two modes:
+  position   without --labels: a row for each prediction of the model that has a label, with the features that the
+             model saw. The log is folded anew in its recorded order and every row compared with what was served.
+             A late event that had not arrived then is not seen now.
+With --features, views that did not exist then are read at the same place, by the same code.
+
+The file is written beside its name and renamed when it is whole. The same command gives the same bytes.
+
+Examples:
+  headwater replay training-set --out train.parquet --data .headwater/movies
+  headwater replay training-set --out train.parquet --split 2018-01-01,2018-06-01 --gap 7d --data .headwater/movies
+  headwater replay training-set --out new.parquet --features ./idea.ts#genre-mood --data .headwater/movies`,
+  )
+  .action((options) => act(() => trainingSetCommand(options)))
 
 const withCluster = (command: Command): Command =>
   command

@@ -3,10 +3,49 @@ import { register } from 'node:module'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Declaration } from '../../models/declaration.ts'
+import type { FeatureView } from '../../processors/feature/feature-view.ts'
 import { CliError } from './cli-error.ts'
 
 /** Loads the default export of a user's module, TypeScript or JavaScript. */
 export async function loadTopology(modulePath: string): Promise<Declaration> {
+  const declaration = unwrapped((await loadModule(modulePath))['default'])
+  if (!isDeclaration(declaration)) {
+    throw new CliError(
+      `${modulePath} does not export a topology; end it with "export default topology('name', { … })"`,
+    )
+  }
+  return declaration
+}
+
+/**
+ * The feature views that a user's module exports, by themselves or in its
+ * topology: `module.ts#view`, several with commas, or `module.ts` for all.
+ */
+export async function loadViews(place: string): Promise<readonly FeatureView[]> {
+  const [modulePath = '', wanted] = place.split('#')
+  const loaded = await loadModule(modulePath)
+  const declaration = unwrapped(loaded['default'])
+  const views = new Map<string, FeatureView>()
+  for (const view of isDeclaration(declaration) ? declaration.views : []) views.set(view.name, view)
+  for (const [name, value] of Object.entries(loaded)) {
+    if (!isView(value)) continue
+    views.set(value.name, value)
+    if (wanted?.split(',').includes(name)) views.set(name, value)
+  }
+  const names = wanted?.split(',') ?? [...views.keys()]
+  const unknown = names.find((name) => !views.has(name))
+  if (unknown !== undefined || names.length === 0) {
+    throw new CliError(
+      `${modulePath} exports no feature view${unknown === undefined ? '' : ` "${unknown}"`}; it has ${[...views.keys()].join(', ') || 'none'}`,
+    )
+  }
+  return [...new Set(names.map((name) => views.get(name)!))]
+}
+
+const isView = (value: unknown): value is FeatureView =>
+  typeof value === 'object' && value !== null && (value as { kind?: unknown }).kind === 'feature-view'
+
+async function loadModule(modulePath: string): Promise<Record<string, unknown>> {
   const path = resolve(modulePath)
   if (!existsSync(path)) {
     throw new CliError(
@@ -15,21 +54,13 @@ export async function loadTopology(modulePath: string): Promise<Declaration> {
   }
   if (/\.[cm]?ts$/.test(path)) await registerTypeScript()
   resolveToThisPackage()
-  let loaded: Record<string, unknown>
   try {
-    loaded = (await import(pathToFileURL(path).href)) as Record<string, unknown>
+    return (await import(pathToFileURL(path).href)) as Record<string, unknown>
   } catch (error) {
     throw new CliError(`${modulePath} cannot be loaded: ${error instanceof Error ? error.message : error}`, {
       cause: error,
     })
   }
-  const declaration = unwrapped(loaded['default'])
-  if (!isDeclaration(declaration)) {
-    throw new CliError(
-      `${modulePath} does not export a topology; end it with "export default topology('name', { … })"`,
-    )
-  }
-  return declaration
 }
 
 /** A module that was loaded as CommonJS hands its exports over inside a default of their own. */

@@ -1,0 +1,187 @@
+import { type TrainingSetOptions, type TrainingSetReport, trainingSet } from '../../replay/training-set.ts'
+import type { ShapeOptions } from '../../replay/training-set-shape.ts'
+import { wire } from '../runtime/wire.ts'
+import { CliError } from './cli-error.ts'
+import { requireData, topologyOf } from './data-folder.ts'
+import { loadViews } from './load-topology.ts'
+import { toJson } from './log-reader.ts'
+import { durationOf, numbersByNumber, timeOf } from './option-values.ts'
+import { count, Progress } from './progress.ts'
+import { table } from './table.ts'
+
+export interface TrainingSetCommandOptions {
+  readonly data: string
+  readonly topology?: string
+  readonly json?: boolean
+  readonly out: string
+  readonly model?: string
+  /** `module#view`. */
+  readonly features?: string
+  readonly from?: string
+  readonly to?: string
+  readonly untilCommit?: number
+  readonly withUnlabelled?: boolean
+  readonly withUnserved?: boolean
+  readonly split?: string
+  readonly gap?: string
+  readonly shares?: string
+  readonly group?: string
+  readonly stratified?: boolean
+  readonly keep?: string
+  readonly classWeights?: string
+  readonly seed: number
+  readonly rowGroup: number
+  readonly strict?: boolean
+  readonly dryRun?: boolean
+}
+
+/** `replay training-set`: a table for training, in a file. Exit code 1 if rows differ from what was served. */
+export async function trainingSetCommand(options: TrainingSetCommandOptions): Promise<number> {
+  const { data, json = false } = options
+  requireData(data)
+  const declaration = await topologyOf(data, options.topology)
+  const settings = await settingsOf(options)
+  const wiring = await wire({ data, now: Date.now, readOnly: true })
+  try {
+    const progress = new Progress('folding', { unit: 'records', silent: json })
+    let records = 0
+    const report = await trainingSet({
+      ...settings,
+      declaration,
+      ...wiring,
+      database: await wiring.scratch(),
+      onProgress: (done) => {
+        records = done.records
+        progress.update(records)
+      },
+    })
+    if (!options.dryRun) progress.end(records)
+    process.stdout.write(json ? `${toJson(report)}\n` : textOf(report))
+    return report.predictions.mismatches + report.predictions.unmade === 0 ? 0 : 1
+  } finally {
+    await wiring.close()
+  }
+}
+
+async function settingsOf(
+  options: TrainingSetCommandOptions,
+): Promise<Omit<TrainingSetOptions, 'declaration' | 'log' | 'writer' | 'registry' | 'database'>> {
+  const { out, model, features, group, withUnlabelled, withUnserved, untilCommit, strict, dryRun } = options
+  const split = splitOf(options)
+  return {
+    out,
+    seed: options.seed,
+    rowGroup: options.rowGroup,
+    ...(model === undefined ? {} : { model }),
+    ...(features === undefined ? {} : { features: await loadViews(features) }),
+    ...(group === undefined ? {} : { group }),
+    ...(withUnlabelled === undefined ? {} : { withUnlabelled }),
+    ...(withUnserved === undefined ? {} : { withUnserved }),
+    ...(untilCommit === undefined ? {} : { untilCommit }),
+    ...(strict === undefined ? {} : { strict }),
+    ...(dryRun === undefined ? {} : { dryRun }),
+    ...(options.from === undefined ? {} : { fromMs: timeOf('--from', options.from) }),
+    ...(options.to === undefined ? {} : { toMs: timeOf('--to', options.to) }),
+    ...(options.keep === undefined ? {} : { keep: numbersByNumber('--keep', options.keep) }),
+    ...(options.classWeights === undefined ? {} : { classWeights: weightsOf(options.classWeights) }),
+    ...(split === undefined ? {} : { split }),
+  }
+}
+
+const weightsOf = (text: string): ReadonlyMap<number, number> | 'balanced' =>
+  text === 'balanced' ? text : numbersByNumber('--class-weights', text)
+
+function splitOf(options: TrainingSetCommandOptions): ShapeOptions['split'] {
+  const { split, gap, shares, group, stratified = false } = options
+  if (split !== undefined && shares !== undefined) {
+    throw new CliError('--split and --shares are two ways to split: give one')
+  }
+  if (split !== undefined) {
+    const times = split.split(',').map((text) => timeOf('--split', text))
+    const [first, second] = times
+    if (first === undefined || times.length > 2) throw new CliError('--split takes one time, or two')
+    const gapMs = gap === undefined ? 0 : durationOf('--gap', gap)
+    return { kind: 'time', at: second === undefined ? [first] : [first, second], gapMs }
+  }
+  if (gap !== undefined) throw new CliError('--gap goes with --split')
+  if (shares === undefined) {
+    if (group === undefined && !stratified) return undefined
+    throw new CliError('--group and --stratified go with --shares')
+  }
+  if (group !== undefined && stratified) throw new CliError('--group and --stratified exclude each other')
+  const numbers = shares.split(',').map(Number)
+  const [train, second, third] = numbers
+  if (train === undefined || second === undefined || numbers.length > 3 || numbers.some(Number.isNaN)) {
+    throw new CliError(`--shares takes two or three numbers, as 0.8,0.1,0.1; got "${shares}"`)
+  }
+  return {
+    kind: 'share',
+    shares: third === undefined ? [train, second] : [train, second, third],
+    by: stratified ? 'label' : group === undefined ? 'row' : 'group',
+  }
+}
+
+function textOf(report: TrainingSetReport): string {
+  const { predictions, path, provenance, columns, dropped } = report
+  const left = Object.entries(dropped).filter(([, rows]) => rows > 0)
+  const lines = [
+    path === null
+      ? `nothing written (--dry-run): about ${count(report.rows)} predictions, ${count(report.bytes)} bytes at most`
+      : `${path}: ${count(report.rows)} rows, ${columns.length} columns, ${count(report.bytes)} bytes`,
+    `  snapshot   ${provenance.snapshot}`,
+    `  log        ${count(provenance.commits)} batches (--until-commit ${provenance.commits} makes it again)`,
+    ...(path === null
+      ? []
+      : [
+          `  served     ${count(predictions.compared)} predictions recomputed at their positions, ${count(predictions.mismatches)} mismatches`,
+        ]),
+    ...told(
+      'left out',
+      left.map(([reason, rows]) => `${words(reason)} ${count(rows)}`),
+    ),
+    ...told('labels', notesOf(predictions)),
+    ...predictions.examples.map(
+      ({ requestId, what, served, recomputed }) =>
+        `  MISMATCH   ${requestId}: ${what} was ${served}, recomputed ${recomputed}`,
+    ),
+  ]
+  const classes = Object.entries(report.classes)
+  if (path !== null && classes.length > 0 && classes.length <= 20) {
+    lines.push(
+      '',
+      table(
+        ['label', 'rows'],
+        classes.map(([label, rows]) => [label, count(rows)]),
+      ),
+    )
+  }
+  const splits = Object.entries(report.splits)
+  if (splits.length > 0) {
+    lines.push(
+      '',
+      table(
+        ['split', 'rows'],
+        splits.map(([split, rows]) => [split, count(rows)]),
+      ),
+    )
+  }
+  return `${lines.join('\n')}\n`
+}
+
+const told = (name: string, notes: readonly string[]): readonly string[] =>
+  notes.length === 0 ? [] : [`  ${name.padEnd(10)} ${notes.join(', ')}`]
+
+/** `outsideRange` as words. */
+const words = (name: string): string => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
+
+function notesOf(tally: TrainingSetReport['predictions']): readonly string[] {
+  const counts = {
+    late: tally.lateLabels,
+    corrected: tally.correctedLabels,
+    'known before their prediction (a leak)': tally.labelsBeforePrediction,
+    'given by the model for none': tally.missingLabels,
+    'of predictions never served': tally.unserved,
+    'of predictions with other features': tally.otherFeatures,
+  }
+  return Object.entries(counts).flatMap(([name, rows]) => (rows > 0 ? [`${count(rows)} ${name}`] : []))
+}
