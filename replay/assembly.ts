@@ -66,6 +66,8 @@ export interface Assembly {
   readonly events: ReadonlyMap<string, BoundContract<object>>
   readonly engine: BoundEngineContracts
   readonly outputs: Outputs
+  /** Names what the state is a fold of: inputs, stores, learners and expectations. */
+  readonly layout: string
   /** Judges the records by the declared expectations. */
   readonly quality: QualityGate
   /** Brings the state from its checkpoint to the last commit on the log; `onBatch` is called after each batch of it. */
@@ -170,9 +172,10 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
   })
   const hasExpectations = declaration.expectations.length > 0
   const graph = new Graph(parts, deadLetter, views, hasExpectations ? quality : undefined)
+  const layout = layoutOf(inputs, graph, models, declaration)
   const task = new Task({
     id: taskName,
-    layout: layoutOf(inputs, graph, models, declaration),
+    layout,
     inputs,
     offsets,
     graph,
@@ -195,6 +198,7 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
     events,
     engine,
     outputs,
+    layout,
     quality,
     recover: (onProgress, onBatch) => recover(task, log, engine, onProgress, onBatch),
   }

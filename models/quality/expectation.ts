@@ -115,14 +115,6 @@ export interface Expectations {
   readonly list: readonly DeclaredExpectation[]
 }
 
-/** Fields of an event; of a view, the names of its features. */
-type FieldsOf<Subject> =
-  Subject extends FeatureView<string, infer Name>
-    ? Name
-    : Subject extends Contract<infer Value>
-      ? keyof Value & string
-      : never
-
 const weekMs = days(7)
 
 /**
@@ -134,12 +126,22 @@ const weekMs = days(7)
  *
  * @throws RangeError that names the subject and what does not fit
  */
-export function expect<const Subject extends Contract<never> | FeatureView<string, string>>(
-  subject: Subject,
-  expectations: readonly Expectation<FieldsOf<Subject>>[],
+export function expect<Value>(
+  event: Contract<Value>,
+  expectations: readonly Expectation<keyof Value & string>[],
+  options?: ExpectOptions,
+): Expectations
+export function expect<Name extends string>(
+  view: FeatureView<string, Name>,
+  expectations: readonly Expectation<Name>[],
+  options?: ExpectOptions,
+): Expectations
+export function expect(
+  subject: object,
+  expectations: readonly object[],
   options: ExpectOptions = {},
 ): Expectations {
-  const given = subject as unknown as Contract<object> | FeatureView
+  const given = subject as Contract<object> | FeatureView
   const view = 'kind' in given ? given : undefined
   const contract = view === undefined ? (given as Contract<object>) : undefined
   const of = view === undefined ? given.name : `view ${given.name}`

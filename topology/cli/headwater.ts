@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { EngineError } from '../../state/contracts/engine-error.ts'
+import { backfillCommand } from './backfill-command.ts'
 import { CliError } from './cli-error.ts'
 import {
   deadLettersExplainCommand,
@@ -223,6 +224,27 @@ withTopology(
     '\nExit code 1 when the prediction cannot be made again as it was served.\n\nExample:\n  headwater replay explain 599-296 --data .headwater/movies',
   )
   .action((requestId, options) => act(() => explainCommand(requestId, options)))
+
+withTopology(
+  replay
+    .command('backfill')
+    .description('fold the state of a changed topology beside the running engine; the next start takes it'),
+)
+  .option('--dry-run', 'say how many records there are, and about how long it takes')
+  .option('--follow', 'go on following the running engine until ^C')
+  .option('--cancel', 'give up the backfill of this folder and remove it')
+  .addHelpText(
+    'after',
+    `
+It reads the log beside a running engine and writes to <data>/backfill alone. Interrupted or killed, it goes on when it
+is run again. Exit code 1 when it was interrupted.
+
+Examples:
+  headwater replay backfill --data .headwater/taxi --topology ./next.ts --dry-run
+  headwater replay backfill --data .headwater/taxi --topology ./next.ts
+  headwater run ./next.ts --data .headwater/taxi`,
+  )
+  .action((options) => act(() => backfillCommand(options)))
 
 const quality = program.command('quality').description('hold the data against what is declared of it')
 withTopology(

@@ -8,6 +8,7 @@ import type { ViewState } from '../../processors/feature/view-state.ts'
 import { type Emit, Outputs } from '../../processors/outputs.ts'
 import type { TaskOptions } from '../../processors/task.ts'
 import { type Assembly, assemble, type RecoveryProgress } from '../../replay/assembly.ts'
+import { adoptBackfill } from '../../replay/backfill-swap.ts'
 import { stateDigest } from '../../replay/state-digest.ts'
 import type { CommitStep } from '../../state/commit/commit-protocol.ts'
 import type { BoundContract } from '../../state/contracts/codec.ts'
@@ -143,6 +144,11 @@ export class Engine {
       ...(options.onNotice === undefined ? {} : { onNotice: options.onNotice }),
       app: topology.name,
       now,
+      async beforeState() {
+        const { data, kafka } = options
+        if (data === undefined || kafka !== undefined || !(await adoptBackfill(data, topology))) return
+        options.onNotice?.('the state is that of the backfill now')
+      },
     })
     try {
       const requests = new PendingRequests()

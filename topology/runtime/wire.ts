@@ -29,6 +29,8 @@ export interface WireOptions {
   readonly now: () => number
   /** Reads the log beside a running engine, and nothing else: no writer, no state. */
   readonly readOnly?: boolean
+  /** Called when the log is this process's own and the state is not open yet. */
+  readonly beforeState?: () => Promise<void>
   /** Told what an operator should know and need not act on at once. */
   readonly onNotice?: (text: string) => void
   /** A Kafka cluster in place of the embedded log; `data` then holds the state alone. */
@@ -60,6 +62,7 @@ export async function wire(options: WireOptions): Promise<Wiring> {
     const log = keep(await openLog(options))
     // A reader writes nowhere: what its task emits is muted, and this log is thrown away.
     const writer = keep(await (readOnly ? keep(openMemoryLog({ now })) : log).writer('engine'))
+    await options.beforeState?.()
     const database = keep(
       data === undefined || readOnly
         ? memoryDatabase()

@@ -1,0 +1,219 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type BackfillReport, backfill, estimateBackfill } from '../../replay/backfill.ts'
+import { markReady, shadowFolder, unmarkReady } from '../../replay/backfill-swap.ts'
+import { rebuild } from '../../replay/rebuild.ts'
+import { memoryDatabase } from '../../state/store/memory/memory-database.ts'
+import { openRocksdbDatabase } from '../../state/store/rocksdb/rocksdb-database.ts'
+import { Engine } from '../../topology/index.ts'
+import { wire } from '../../topology/runtime/wire.ts'
+import { headwater } from '../support/command-line.ts'
+import { type ShopEvent, shop, shopEvents } from '../support/shop-topology.ts'
+import { widerShop } from '../support/wider-shop.ts'
+
+let root = ''
+let folders = 0
+const folder = () => join(root, String(folders++))
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), 'headwater-backfill-'))
+})
+afterAll(() => rmSync(root, { recursive: true, force: true }))
+
+const now = () => 1_800_000_000_000
+const elapsedMs = () => performance.now()
+
+async function append(engine: Engine, events: readonly ShopEvent[]): Promise<void> {
+  for (let from = 0; from < events.length; ) {
+    let to = from
+    while (to < events.length && to - from < 50 && events[to]![0] === events[from]![0]) to++
+    await engine.append(
+      events[from]![0],
+      events.slice(from, to).map(([, value]) => value),
+    )
+    from = to
+  }
+}
+
+async function started(data: string, events: readonly ShopEvent[], declaration = shop): Promise<Engine> {
+  const engine = await Engine.open({ topology: declaration, data, now, task: { batchRecords: 40 } })
+  engine.run()
+  await append(engine, events)
+  await engine.caughtUp()
+  return engine
+}
+
+async function backfilled(
+  data: string,
+  options: Partial<Parameters<typeof backfill>[0]> = {},
+): Promise<BackfillReport> {
+  unmarkReady(data)
+  const wiring = await wire({ data, now, readOnly: true })
+  const database = await openRocksdbDatabase({ path: shadowFolder(data) })
+  try {
+    const { log, registry } = wiring
+    const report = await backfill({ declaration: widerShop, log, registry, database, elapsedMs, ...options })
+    if (report.outcome === 'ready') markReady(data, report.layout)
+    return report
+  } finally {
+    await database.close()
+    await wiring.close()
+  }
+}
+
+async function isSound(data: string): Promise<boolean> {
+  const wiring = await wire({ data, now })
+  try {
+    return (await rebuild({ declaration: widerShop, ...wiring, fresh: await wiring.scratch() })).equal
+  } finally {
+    await wiring.close()
+  }
+}
+
+async function reopened(data: string): Promise<{ engine: Engine; notices: string[]; folded: number }> {
+  const notices: string[] = []
+  const onNotice = (text: string) => notices.push(text)
+  const engine = await Engine.open({ topology: widerShop, data, now, onNotice })
+  return { engine, notices, folded: engine.recovered.records }
+}
+
+describe('a backfill', () => {
+  test('folds a new view beside the live engine, and the next start goes on from it without gap or overlap', async () => {
+    const data = folder()
+    const events = shopEvents(1_500)
+    const live = await started(data, events.slice(0, 900))
+    const stopped = new AbortController()
+    let folded = 0
+    const running = backfilled(data, {
+      follow: true,
+      signal: stopped.signal,
+      onProgress: ({ records }) => {
+        folded = records
+      },
+    })
+    await append(live, events.slice(900, 1_300))
+    await live.caughtUp()
+    const positions = () => live.assembly.task.position.offsets.reduce((sum, each) => sum + each, 0)
+    while (folded < positions()) await new Promise((resolve) => setTimeout(resolve, 5))
+    stopped.abort()
+    const report = await running
+    expect(report).toMatchObject({ outcome: 'ready', records: positions(), total: positions(), unread: 0 })
+    // The live engine goes on: what it commits now is behind the shadow.
+    await append(live, events.slice(1_300))
+    await live.caughtUp()
+    const behind = positions() - report.records
+    const liveDigest = await live.digest()
+    await live.close()
+
+    const { engine, notices, folded: atStart } = await reopened(data)
+    expect(notices).toEqual(['the state is that of the backfill now'])
+    expect(atStart).toBe(behind)
+    expect(existsSync(join(data, 'backfill'))).toBe(false)
+    const visitor = 'visitor-7'
+    const at = 1_700_000_000_000 + 7 * 86_400_000
+    const visits = events.filter(
+      ([name, value]) => name === 'visit' && (value as { visitor: string }).visitor === visitor,
+    )
+    expect(await engine.features('habits', [visitor], at)).toMatchObject({ visits7d: visits.length })
+    expect(await engine.digest()).not.toBe(liveDigest)
+    await engine.close()
+    expect(await isSound(data)).toBe(true)
+  })
+
+  test('killed with SIGKILL again and again goes on from its checkpoint to the same state', async () => {
+    const data = folder()
+    const live = await started(data, shopEvents(1_200, 4))
+    await live.close()
+    const child = fileURLToPath(new URL('../support/backfill-child.ts', import.meta.url))
+    for (let round = 0; round < 2; round++) {
+      const process_ = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), child, data, '500'])
+      const [, signal] = (await once(process_, 'exit')) as [number | null, string | null]
+      expect(signal).toBe('SIGKILL')
+    }
+    let first: number | undefined
+    const report = await backfilled(data, {
+      onProgress: ({ records }) => {
+        first ??= records
+      },
+    })
+    expect(report.outcome).toBe('ready')
+    expect(first).toBeGreaterThan(600)
+    const { engine, folded } = await reopened(data)
+    expect(folded).toBe(0)
+    await engine.close()
+    expect(await isSound(data)).toBe(true)
+  })
+
+  test.each(['before the first step', 'after the first', 'after the second'])(
+    'swap that was cut off %s is completed by the next start',
+    async (when) => {
+      const data = folder()
+      await (await started(data, shopEvents(200))).close()
+      const { records } = await backfilled(data)
+      expect(records).toBeGreaterThan(150)
+      if (when !== 'before the first step')
+        renameSync(join(data, 'state'), join(data, 'backfill', 'replaced'))
+      if (when === 'after the second') renameSync(shadowFolder(data), join(data, 'state'))
+      const { engine, folded } = await reopened(data)
+      expect(folded).toBe(0)
+      await engine.close()
+      expect(readdirSync(data).sort()).toEqual(['log', 'state'])
+      expect(await isSound(data)).toBe(true)
+    },
+  )
+
+  test('is not taken by a start with another topology, nor before it is ready', async () => {
+    const data = folder()
+    await (await started(data, shopEvents(300))).close()
+    const stopped = new AbortController()
+    const report = await backfilled(data, { signal: stopped.signal, onProgress: () => stopped.abort() })
+    expect(report.outcome).toBe('interrupted')
+    const again = await Engine.open({ topology: shop, data, now })
+    expect(again.recovered.records).toBe(0)
+    await again.close()
+    await backfilled(data)
+    const old = await Engine.open({ topology: shop, data, now })
+    expect(old.recovered.records).toBe(0)
+    await old.close()
+    const { engine, notices } = await reopened(data)
+    expect(notices).toHaveLength(1)
+    await engine.close()
+  })
+
+  test('of what runs already is refused as nothing to do, and a dry run tells how much there is', async () => {
+    const data = folder()
+    await (await started(data, shopEvents(400))).close()
+    expect(await backfilled(data, { declaration: shop })).toMatchObject({ outcome: 'unchanged', records: 0 })
+    const { log, registry, close } = await wire({ data, now, readOnly: true })
+    const options = { log, registry, elapsedMs }
+    const estimate = await estimateBackfill({
+      ...options,
+      declaration: widerShop,
+      database: memoryDatabase(),
+    })
+    const { commits, records } = estimate
+    expect(estimate).toMatchObject({ isNeeded: true, sampled: records, unread: 0 })
+    expect([records > 400, commits > 5]).toEqual([true, true])
+    await close()
+  })
+})
+
+describe('headwater replay backfill', () => {
+  test('backfills, tells so, and can be given up', async () => {
+    const data = folder()
+    await (await started(data, shopEvents(300))).close()
+    const module = join(root, 'wider.ts')
+    const support = new URL('../support/wider-shop.ts', import.meta.url)
+    writeFileSync(module, `export { widerShop as default } from '${support.href}'\n`)
+    const command = ['replay', 'backfill', '--data', data, '--topology', module]
+    const done = await headwater(command)
+    expect([done.code, done.out]).toEqual([0, expect.stringContaining('ready: it becomes the state')])
+    const cancelled = await headwater([...command, '--cancel', '--json'])
+    expect([cancelled.code, cancelled.out]).toEqual([0, '{"cancelled":true}\n'])
+    expect(existsSync(join(data, 'backfill'))).toBe(false)
+  })
+})
