@@ -1,5 +1,5 @@
 import type { DurationMs } from '../../state/contracts/units.ts'
-import { rowHeader, type TileLayout } from '../../state/store/tile-slots.ts'
+import { rowHeader, type TileLayout } from '../../state/store/tile-layout.ts'
 import type { ColumnAggregate, ColumnFold } from '../aggregate/aggregate.ts'
 import { summaryFold } from '../aggregate/summary-fold.ts'
 import type { FeatureInput, WindowedFeature } from './feature.ts'

@@ -1,52 +1,9 @@
 import type { DurationMs, TimestampMs } from '../contracts/units.ts'
 import { DoubleArena } from './double-arena.ts'
 import { SlotSequences } from './slot-sequences.ts'
-
-/** What one row of a tile store folds; compiled from the features that share the rows. */
-export interface TileLayout {
-  /** Names windows, columns and inputs: state of another id has other columns. */
-  readonly id: string
-  /**
-   * Length of a tile, aligned to the epoch. `Infinity`: one tile for all time.
-   * 0: no tiles, the raw events answer.
-   */
-  readonly hopMs: DurationMs
-  /** Longest window that is read; `Infinity` keeps for ever. */
-  readonly retentionMs: DurationMs
-  /** How far behind the key's newest event a read or a write may be and still be exact. */
-  readonly disorderMs: DurationMs
-  /** Keep the newest raw event even when it is older than the retention: lookups. */
-  readonly keepsLatest: boolean
-  /** Events that a tile keeps as they are before it becomes a row: as many as take no more memory than the row. */
-  readonly rawsPerTile: number
-  /** Doubles of a raw event, its time not counted. */
-  readonly inputs: number
-  /** Doubles of a row, its header not counted. */
-  readonly width: number
-  init(cells: Float64Array, at: number): void
-  add(cells: Float64Array, at: number, values: Float64Array, valuesAt: number, atMs: TimestampMs): void
-  /** Adds raw events, oldest first; event i has its time at `from + i * stride` and its values behind it. */
-  addRaws(
-    into: Float64Array,
-    at: number,
-    raws: Float64Array,
-    from: number,
-    stride: number,
-    count: number,
-  ): void
-  /** Rows oldest first; row i's columns start at `from + i * stride`. */
-  mergeRows(
-    into: Float64Array,
-    at: number,
-    rows: Float64Array,
-    from: number,
-    stride: number,
-    count: number,
-  ): void
-}
-
-/** Doubles before a row's columns: `[ start of tile | newest event in it | columns … ]`. */
-export const rowHeader = 2
+import { TileBlocks } from './tile-blocks.ts'
+import { type EntryRange, firstAtOrAfter, mergeEntries } from './tile-entries.ts'
+import { rowHeader, type TileLayout } from './tile-layout.ts'
 
 /**
  * Windowed state of many keys, each in a slot: raw events, newest last, and
@@ -76,6 +33,8 @@ export class TileSlots {
   readonly #arena = new DoubleArena()
   readonly #rows: SlotSequences
   readonly #raws: SlotSequences
+  readonly #blocks: TileBlocks
+  readonly #range: EntryRange = { raw: 0, rawEnd: 0, row: 0, rowEnd: 0 }
   #newestMs = new Float64Array(1024)
   /** Raw events that have settled: the oldest of the slot's. */
   #settled = new Int32Array(1024)
@@ -84,6 +43,7 @@ export class TileSlots {
     this.layout = layout
     this.#rows = new SlotSequences(this.#arena, rowHeader + layout.width)
     this.#raws = new SlotSequences(this.#arena, 1 + layout.inputs)
+    this.#blocks = new TileBlocks(layout, this.#arena, this.#raws, this.#rows)
   }
 
   /** Bytes of the arena, used or reusable. */
@@ -108,6 +68,7 @@ export class TileSlots {
     }
     this.#rows.open(slot)
     this.#raws.open(slot)
+    this.#blocks.open(slot)
     this.#newestMs[slot] = Number.NEGATIVE_INFINITY
     this.#settled[slot] = 0
   }
@@ -115,6 +76,7 @@ export class TileSlots {
   release(slot: number): void {
     this.#rows.release(slot)
     this.#raws.release(slot)
+    this.#blocks.release(slot)
   }
 
   /** Forgets every slot. */
@@ -138,6 +100,7 @@ export class TileSlots {
       return
     }
     this.#settle(slot, atMs - disorderMs)
+    this.#blocks.settled(slot, atMs - disorderMs)
     if (hopMs !== Infinity) this.#expire(slot, atMs - disorderMs)
   }
 
@@ -163,6 +126,8 @@ export class TileSlots {
       return
     }
     const { cells } = this.#arena
+    const range = this.#range
+    const hasBlocks = this.#blocks.countOf(slot) > 0
     const rawStride = this.#raws.stride
     const raws = this.#raws.startOf(slot)
     let rawEnd = this.#raws.countOf(slot)
@@ -190,41 +155,14 @@ export class TileSlots {
       if (isSplit) this.impreciseReads++
       merged[window] = rawEnd - raw + (rowEnd - row)
       layout.init(into, at)
-      if (row < rowEnd) this.#mergeInOrder(into, at, raws, raw, rawEnd, rows, row, rowEnd)
-      else if (raw < rawEnd) layout.addRaws(into, at, cells, raws + raw * rawStride, rawStride, rawEnd - raw)
+      if (row === rowEnd && raw === rawEnd) continue
+      range.raw = raw
+      range.rawEnd = rawEnd
+      range.row = row
+      range.rowEnd = rowEnd
+      if (hasBlocks) this.#blocks.merge(slot, lowerMs, queryMs, range, into, at)
+      else mergeEntries(layout, cells, this.#raws, this.#rows, slot, range, into, at)
     }
-  }
-
-  /** Rows and raw events, oldest first: the events before a row, then the rows before the next event. */
-  #mergeInOrder(
-    into: Float64Array,
-    at: number,
-    raws: number,
-    rawFrom: number,
-    rawEnd: number,
-    rows: number,
-    rowFrom: number,
-    rowEnd: number,
-  ): void {
-    const { layout } = this
-    const { cells } = this.#arena
-    const rawStride = this.#raws.stride
-    const { stride } = this.#rows
-    let raw = rawFrom
-    let row = rowFrom
-    while (row < rowEnd) {
-      const rowMs = cells[rows + row * stride]!
-      const rawBefore = raw
-      while (raw < rawEnd && cells[raws + raw * rawStride]! < rowMs) raw++
-      if (raw > rawBefore) {
-        layout.addRaws(into, at, cells, raws + rawBefore * rawStride, rawStride, raw - rawBefore)
-      }
-      const nextRawMs = raw < rawEnd ? cells[raws + raw * rawStride]! : Number.POSITIVE_INFINITY
-      const rowBefore = row++
-      while (row < rowEnd && cells[rows + row * stride]! <= nextRawMs) row++
-      layout.mergeRows(into, at, cells, rows + rowBefore * stride + rowHeader, stride, row - rowBefore)
-    }
-    if (raw < rawEnd) layout.addRaws(into, at, cells, raws + raw * rawStride, rawStride, rawEnd - raw)
   }
 
   /**
@@ -281,6 +219,7 @@ export class TileSlots {
         horizonMs,
       )
     }
+    this.#blocks.settled(slot, newestMs - this.layout.disorderMs)
   }
 
   /** Puts a raw event behind all that are not newer. */
@@ -359,11 +298,14 @@ export class TileSlots {
     }
     if (hopMs !== Infinity && atMs < Math.floor((horizonMs - retentionMs) / hopMs) * hopMs) {
       this.expiredEvents++
-    } else if (rawsPerTile === 0 || this.#hasRow(slot, this.#tileOf(atMs))) {
+      return
+    }
+    if (rawsPerTile === 0 || this.#hasRow(slot, this.#tileOf(atMs))) {
       this.#addToRow(slot, atMs, values, 0)
     } else {
       this.#addToFew(slot, atMs, values)
     }
+    this.#blocks.changed(slot, atMs)
   }
 
   /** Adds a late event to the few that its tile has. */
@@ -458,6 +400,7 @@ export class TileSlots {
       this.#raws.removeFirst(slot, singles)
       this.#settled[slot] = this.#settled[slot]! - singles
     }
+    this.#blocks.expire(slot, oldestMs)
   }
 }
 
@@ -466,29 +409,4 @@ function countBefore(cells: Float64Array, start: number, stride: number, count: 
   let before = 0
   while (before < count && cells[start + before * stride]! < ms) before++
   return before
-}
-
-/** Index of the first of `count` items at or after `ms`; `count` if there is none. */
-function firstAtOrAfter(
-  cells: Float64Array,
-  start: number,
-  stride: number,
-  count: number,
-  ms: TimestampMs,
-): number {
-  // The longest window begins at the oldest item; short ones begin near the newest: both are found at once.
-  if (count === 0 || cells[start]! >= ms) return 0
-  let high = count
-  let step = 1
-  while (high - step > 0 && cells[start + (high - step) * stride]! >= ms) {
-    high -= step
-    step *= 2
-  }
-  let low = Math.max(1, high - step + 1)
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (cells[start + middle * stride]! < ms) low = middle + 1
-    else high = middle
-  }
-  return low
 }

@@ -4,7 +4,8 @@ import type { Database, DatabaseWrite } from './database.ts'
 import { decodeKey, encodeKey } from './key-encoding.ts'
 import type { KeyedStore } from './keyed-store.ts'
 import { type PackedKey, packKey, unpackKey } from './packed-key.ts'
-import { type TileLayout, TileSlots } from './tile-slots.ts'
+import type { TileLayout } from './tile-layout.ts'
+import { TileSlots } from './tile-slots.ts'
 
 export interface TileStoreOptions {
   readonly name: string

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type TileLayout, TileSlots } from '../../../state/store/tile-slots.ts'
+import type { TileLayout } from '../../../state/store/tile-layout.ts'
+import { TileSlots } from '../../../state/store/tile-slots.ts'
 
 /** Row: [count, sum of whole numbers, a fold that tells the order]. */
 function layout(hopMs: number, retentionMs: number, disorderMs: number, rawsPerTile: number): TileLayout {
@@ -82,16 +83,20 @@ function reopened(slots: TileSlots, slot: number): TileSlots {
 
 describe('tiles of one key', () => {
   test.each([
-    [0, hopMs],
-    [1, hopMs],
-    [2, hopMs],
-    [4, hopMs],
-    [0, 0],
+    [0, hopMs, retentionMs],
+    [1, hopMs, retentionMs],
+    [2, hopMs, retentionMs],
+    [4, hopMs, retentionMs],
+    [0, 0, retentionMs],
+    // Long enough for blocks of 32 tiles.
+    [0, 1, retentionMs],
+    [2, 1, retentionMs],
+    [3, 2, 200],
   ])(
     'show what a list of events would, with %d events kept as they are in tiles of %d ms',
-    (rawsPerTile, hop) => {
+    (rawsPerTile, hop, retentionMs) => {
       fc.assert(
-        fc.property(events, fc.constantFrom(20, 50, 100), (list, overMs) => {
+        fc.property(events, fc.constantFrom(20, 50, 100, retentionMs), (list, overMs) => {
           const slots = new TileSlots(layout(hop, retentionMs, disorderMs, rawsPerTile))
           slots.open(0)
           let newest = Number.NEGATIVE_INFINITY
@@ -117,12 +122,19 @@ describe('tiles of one key', () => {
     },
   )
 
-  test.each([0, 1, 2, 4])(
-    'go on after a restart as if there had been none, with %d events kept',
-    (rawsPerTile) => {
+  test.each([
+    [0, hopMs],
+    [1, hopMs],
+    [2, hopMs],
+    [4, hopMs],
+    [0, 1],
+    [2, 1],
+  ])(
+    'go on after a restart as if there had been none, with %d events kept in tiles of %d ms',
+    (rawsPerTile, hop) => {
       fc.assert(
         fc.property(events, fc.integer({ min: 1, max: 9 }), (list, every) => {
-          const through = new TileSlots(layout(hopMs, retentionMs, disorderMs, rawsPerTile))
+          const through = new TileSlots(layout(hop, retentionMs, disorderMs, rawsPerTile))
           through.open(0)
           let restarted = new TileSlots(through.layout)
           restarted.open(0)
@@ -167,6 +179,30 @@ describe('tiles of one key', () => {
     expected = (expected * 31 + 5) % 65_521
     expected = (expected * 7 + row([6, 7, 8])) % 65_521
     expect(read(slots, 0, 99, 500)).toEqual([8, 36, expected])
+  })
+
+  test('of a busy key are merged in blocks: a long window costs dozens of merges, not hundreds', () => {
+    const merged: number[] = []
+    const counted = {
+      ...layout(1, 720, 0, 0),
+      mergeRows(
+        into: Float64Array,
+        at: number,
+        rows: Float64Array,
+        from: number,
+        stride: number,
+        count: number,
+      ) {
+        merged.push(count)
+        for (let index = 0; index < count; index++) into[at]! += rows[from + index * stride]!
+      },
+    }
+    const slots = new TileSlots(counted)
+    slots.open(0)
+    for (let atMs = 0; atMs < 2_000; atMs++) slots.add(0, atMs, Float64Array.of(1))
+    merged.length = 0
+    expect(read(slots, 0, 1_999, 720)[0]).toBe(720)
+    expect(merged.reduce((sum, count) => sum + count, 0)).toBeLessThan(90)
   })
 
   test('many keys share the memory without touching one another, released ones too', () => {

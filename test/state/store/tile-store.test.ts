@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { DatabaseWrite } from '../../../state/store/database.ts'
 import { memoryDatabase } from '../../../state/store/memory/memory-database.ts'
-import type { TileLayout } from '../../../state/store/tile-slots.ts'
+import type { TileLayout } from '../../../state/store/tile-layout.ts'
 import { TileStore } from '../../../state/store/tile-store.ts'
 
 const layout: TileLayout = {
