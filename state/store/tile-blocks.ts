@@ -188,9 +188,9 @@ export class TileBlocks {
     return place
   }
 
-  /** NaN behind the last, which is before nothing. */
+  /** Infinity behind the last. */
   #timeOf(sequence: SlotSequences, slot: number, index: number): TimestampMs {
-    if (index >= sequence.countOf(slot)) return Number.NaN
+    if (index >= sequence.countOf(slot)) return Number.POSITIVE_INFINITY
     return this.#arena.cells[sequence.startOf(slot) + index * sequence.stride]!
   }
 }

@@ -40,7 +40,7 @@ const step = fc.oneof(
 describe('a tile store', () => {
   test('holds what was folded, however it is saved, evicted, loaded and restarted', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 80 }), async (steps) => {
+      fc.asyncProperty(fc.array(step, { maxLength: 80, size: 'max' }), async (steps) => {
         const database = memoryDatabase()
         let store = newStore()
         let early: DatabaseWrite[] = []
