@@ -16,6 +16,8 @@ export interface FoldHorizon {
   readonly streamTimeMs: TimestampMs
   /** Next offset of each input that was read, as `topic[partition]`. */
   readonly ends: ReadonlyMap<string, number>
+  /** Where the topics end, records that were never processed included: the fold goes on up to there. */
+  readonly tail?: ReadonlyMap<string, number>
 }
 
 export const inputName = ({
@@ -49,11 +51,18 @@ export async function readHorizon(
   return { commits, records, streamTimeMs, ends }
 }
 
+/** The same horizon, and behind it all that the inputs hold now. */
+export async function withTail(horizon: FoldHorizon, { task }: Assembly, log: Log): Promise<FoldHorizon> {
+  const tail = new Map<string, number>()
+  for (const input of task.inputs) {
+    tail.set(inputName(input), Number((await log.offsets(input.topic, input.partition)).end))
+  }
+  return { ...horizon, tail }
+}
+
 export interface FoldOptions {
   readonly log: Log
   readonly horizon: FoldHorizon
-  /** Goes on behind the last commit, to where the topics end now: records that were never processed. */
-  readonly tail: boolean
   /** `recorded` are the inputs that the batch's task had when it ran, in the order of its positions. */
   readonly onBatch: (recorded: readonly string[]) => Promise<void> | void
   readonly onProgress?: (progress: RecoveryProgress) => void
@@ -95,10 +104,13 @@ export async function foldLog(assembly: Assembly, options: FoldOptions): Promise
     for (const cursor of fresh) ends.push(await cursor.endAt(commit.at))
     await follow({ ...commit, offsets: [...commit.offsets, ...ends] })
   }
-  if (!options.tail) return
+  const { tail } = horizon
+  if (tail === undefined) return
   const layout = 'behind the last commit'
   layouts.set(layout, { layout, inputs: task.inputs.map(inputName) })
-  const cursors = await Promise.all(task.inputs.map((input) => TimeCursor.open(log, input, input.position)))
+  const cursors = await Promise.all(
+    task.inputs.map((input) => TimeCursor.open(log, input, input.position, tail.get(inputName(input)))),
+  )
   for (let sequence = horizon.commits; ; sequence++) {
     let until = Number.POSITIVE_INFINITY
     for (const cursor of cursors) until = Math.min(until, await cursor.batchEndMs())
@@ -136,16 +148,19 @@ class TimeCursor {
     log: Log,
     { topic, partition }: { readonly topic: string; readonly partition: number },
     from = 0,
+    until = Number.POSITIVE_INFINITY,
   ): Promise<TimeCursor> {
     const { start, end } = await log.offsets(topic, partition)
-    return new TimeCursor(log, topic, partition, BigInt(from) > start ? BigInt(from) : start, end)
+    const next = BigInt(from) > start ? BigInt(from) : start
+    return new TimeCursor(log, topic, partition, next, until < Number(end) ? BigInt(until) : end)
   }
 
   /** Offset behind the records that come before the first one later than `untilMs`. */
   async endAt(untilMs: TimestampMs): Promise<number> {
     while (await this.#fill()) {
       while (this.#index < this.#times.length) {
-        if (this.#times[this.#index]! > untilMs) return this.#offsets[this.#index]!
+        if (this.#times[this.#index]! > untilMs || this.#offsets[this.#index]! >= Number(this.#end))
+          return this.#offsets[this.#index]!
         this.#index++
       }
     }

@@ -166,7 +166,6 @@ export class PositionRows {
     await foldLog(this.assembly, {
       log,
       horizon: this.horizon,
-      tail: false,
       ...(onProgress ? { onProgress } : {}),
       onBatch: async (recorded) => {
         const places = recorded.map((name) => inputs.indexOf(name))

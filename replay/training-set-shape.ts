@@ -33,6 +33,7 @@ export interface ShapeOptions {
 export interface ShapeRow {
   /** What the draw is made by: the same row is drawn the same way every time. */
   readonly id: string
+  /** NaN: it has none, and belongs to no range of time. */
   readonly atMs: TimestampMs
   readonly label: number | null
   readonly group: string
@@ -88,7 +89,8 @@ export class RowShape {
   /** undefined: the row is left out, and counted. */
   take(row: ShapeRow): ShapedRow | undefined {
     const { fromMs = Number.NEGATIVE_INFINITY, toMs = Number.POSITIVE_INFINITY, keep } = this.#options
-    if (row.atMs < fromMs || row.atMs >= toMs) {
+    const needsTime = this.#options.split?.kind === 'time' || fromMs > -Infinity || toMs < Infinity
+    if (row.atMs < fromMs || row.atMs >= toMs || (needsTime && Number.isNaN(row.atMs))) {
       this.dropped.outsideRange++
       return undefined
     }

@@ -6,10 +6,11 @@ import { EngineError } from '../state/contracts/engine-error.ts'
 import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { Log, LogWriter } from '../state/log/log.ts'
 import type { Database } from '../state/store/database.ts'
-import type { Assembly, RecoveryProgress } from './assembly.ts'
+import type { RecoveryProgress } from './assembly.ts'
 import type { TableColumn, TableFormat } from './table-column.ts'
 import { sweepUnfinished, TableFile } from './table-file.ts'
-import type { FoldHorizon } from './training-set-fold.ts'
+import { fileDigest } from './table-reader.ts'
+import type { InputTally } from './training-set-input.ts'
 import type { LabelTally } from './training-set-labels.ts'
 import { PositionRows, type PositionTally } from './training-set-position.ts'
 import {
@@ -19,7 +20,8 @@ import {
   topologyDigest,
   viewText,
 } from './training-set-provenance.ts'
-import type { DroppedRows, ShapeOptions } from './training-set-shape.ts'
+import type { DroppedRows, RowShape, ShapeOptions } from './training-set-shape.ts'
+import { type LabelFile, TimeRows } from './training-set-time.ts'
 import { boundView } from './training-set-views.ts'
 
 export interface TrainingSetOptions extends ShapeOptions {
@@ -32,7 +34,9 @@ export interface TrainingSetOptions extends ShapeOptions {
   /** The file; its ending is the format unless `format` says so. */
   readonly out: string
   readonly format?: TableFormat
-  /** The only one unless given. */
+  /** A file of rows that want features as of a time, in place of a model's predictions. */
+  readonly labels?: LabelFile
+  /** Whose predictions are the rows, the only one unless given; with `labels`, whose columns are wanted. */
   readonly model?: string
   /** Views that the log never knew, computed as of each row. */
   readonly features?: readonly FeatureView[]
@@ -52,18 +56,14 @@ export interface TrainingSetOptions extends ShapeOptions {
   readonly onProgress?: (progress: RecoveryProgress) => void
 }
 
-export interface TrainingSetReport {
-  readonly mode: 'position'
+interface ReportBase {
   /** null: a dry run. */
   readonly path: string | null
   readonly format: TableFormat
-  /** In a dry run, predictions on the log. */
+  /** In a dry run, the predictions on the log or the rows of the label file. */
   readonly rows: number
   readonly bytes: number
   readonly columns: readonly TableColumn[]
-  readonly model: string
-  readonly predictions: PositionTally
-  readonly labels: LabelTally
   readonly dropped: DroppedRows
   /** Rows by label. */
   readonly classes: Readonly<Record<string, number>>
@@ -72,17 +72,39 @@ export interface TrainingSetReport {
   readonly provenance: Provenance
 }
 
+export interface PositionReport extends ReportBase {
+  readonly mode: 'position'
+  readonly model: string
+  readonly predictions: PositionTally
+  readonly labels: LabelTally
+}
+
+export interface TimeReport extends ReportBase {
+  readonly mode: 'time'
+  /** What the rows of the label file were like. */
+  readonly input: InputTally
+  /** How long rows waited for late events, in event time. */
+  readonly waitMs: number
+}
+
+export type TrainingSetReport = PositionReport | TimeReport
+
 const defaultRowGroup = 20_000
 
 /**
- * A table of labels and features for training: one row for each labelled
- * prediction of a model, with the features as of its position, folded from
- * the log by the code that serves them.
+ * A table of labels and features for training, folded from the log by the
+ * code that serves the features.
+ *
+ * Without `labels` there is a row for each labelled prediction of a model,
+ * with the features as of its position: bit for bit what it saw. With
+ * `labels` each row of that file is kept once, in its order, with the
+ * features as of its time: windows hold events before it, lookups events up
+ * to it, of those that had come when the event time passed it by `waitMs`.
  *
  * The file is written beside its name and renamed when it is whole and on the
  * disk. The same log, declaration and options give the same bytes.
  *
- * @throws EngineError `model-unknown`, `table-unwritable`, `training-set-refused`
+ * @throws EngineError `model-unknown`, `table-unreadable`, `table-unwritable`, `training-set-refused`
  */
 export async function trainingSet(options: TrainingSetOptions): Promise<TrainingSetReport> {
   const { declaration, rowGroup = defaultRowGroup } = options
@@ -90,20 +112,34 @@ export async function trainingSet(options: TrainingSetOptions): Promise<Training
     throw new RangeError(`a row group has at least one row, got ${rowGroup}`)
   }
   const format = options.format ?? formatOf(options.out)
-  const model = modelOf(declaration, options.model)
-  const views = (options.features ?? [])
+  sweepUnfinished(options.out)
+  const { features = [] } = options
+  const settled = { ...options, rowGroup, format }
+  return options.labels === undefined
+    ? byPosition(settled, modelOf(declaration, options.model), features)
+    : byTime(settled, options.labels, features)
+}
+
+type Settled = TrainingSetOptions & { readonly rowGroup: number; readonly format: TableFormat }
+
+async function byPosition(
+  options: Settled,
+  model: Model,
+  features: readonly FeatureView[],
+): Promise<PositionReport> {
+  const { declaration, format } = options
+  const views = features
     .filter((view) => !model.views.includes(view))
     .map((view) => boundView(view, declaration))
   const rows = await PositionRows.open({
     ...options,
     model,
     views,
-    rowGroup,
     withUnlabelled: options.withUnlabelled ?? false,
     withUnserved: options.withUnserved ?? false,
   })
-  const provenance = await provenanceFor(options, 'position', model, views, rows.assembly, rows.horizon)
-  const report = (written: { path: string | null; rows: number; bytes: number }): TrainingSetReport => ({
+  const provenance = await provenanceFor(options, 'position', model, views, rows, null)
+  const report = (written: Written): PositionReport => ({
     mode: 'position',
     ...written,
     format,
@@ -111,9 +147,7 @@ export async function trainingSet(options: TrainingSetOptions): Promise<Training
     model: model.name,
     predictions: rows.tally,
     labels: rows.labels,
-    dropped: rows.shape.dropped,
-    classes: Object.fromEntries([...rows.shape.labels].sort(([one], [other]) => one - other)),
-    splits: rows.shape.splits,
+    ...shapeOf(rows.shape),
     provenance,
   })
   if (options.dryRun) {
@@ -121,18 +155,61 @@ export async function trainingSet(options: TrainingSetOptions): Promise<Training
     const count = await recordsOf(options.log, topic, declaration.partitions)
     return report({ path: null, rows: count, bytes: count * rows.columns.length * 8 })
   }
-  let written = 0
-  const file = await writeTable(options.out, format, rows.columns, async (open) => {
-    await rows.run((columns) => {
-      written += columns[0]!.length
-      open.write(columns)
-    })
+  return writeTable(options, rows, provenance, report, (written) => {
     refuseMismatches(options, rows.tally)
     if (written === 0) throw nothingToWrite(rows, model)
-    return metadataOf(provenance, report({ path: null, rows: written, bytes: 0 }))
   })
-  return report({ path: file.path, rows: written, bytes: file.bytes })
 }
+
+async function byTime(
+  options: Settled,
+  labels: LabelFile,
+  features: readonly FeatureView[],
+): Promise<TimeReport> {
+  const { declaration, format, model: name, ...rest } = options
+  const model = name === undefined ? undefined : modelOf(declaration, name)
+  const rows = await TimeRows.open({
+    ...rest,
+    declaration,
+    labels: { ...labels, format: labels.format ?? formatOf(labels.path.replace(/\.gz$/, '')) },
+    ...(model === undefined ? {} : { model }),
+    extraViews: features.map((view) => boundView(view, declaration)),
+  })
+  try {
+    const digest = await fileDigest(labels.path)
+    const provenance = await provenanceFor(options, 'time', model ?? null, rows.views, rows, digest)
+    const report = (written: Written): TimeReport => ({
+      mode: 'time',
+      ...written,
+      format,
+      columns: rows.columns,
+      input: rows.tally,
+      waitMs: rows.waitMs,
+      ...shapeOf(rows.shape),
+      provenance,
+    })
+    refuseInput(options, rows.tally)
+    if (options.dryRun) {
+      const { rows: count } = rows.tally
+      return report({ path: null, rows: count, bytes: count * rows.columns.length * 8 })
+    }
+    return await writeTable(options, rows, provenance, report, () => refuseInput(options, rows.tally))
+  } finally {
+    rows.close()
+  }
+}
+
+interface Written {
+  readonly path: string | null
+  readonly rows: number
+  readonly bytes: number
+}
+
+const shapeOf = ({ dropped, labels, splits }: RowShape) => ({
+  dropped,
+  classes: Object.fromEntries([...labels].sort(([one], [other]) => one - other)),
+  splits,
+})
 
 function modelOf({ models }: Declaration, name: string | undefined): Model {
   const known = models.map((model) => model.name)
@@ -157,21 +234,39 @@ export function formatOf(path: string): TableFormat {
 }
 
 /** Writes a whole table or nothing. */
-async function writeTable(
-  out: string,
-  format: TableFormat,
-  columns: readonly TableColumn[],
-  fill: (file: TableFile) => Promise<Readonly<Record<string, string>>>,
-): Promise<TableFile> {
-  sweepUnfinished(out)
-  const file = new TableFile(out, format, columns)
+async function writeTable<Report extends TrainingSetReport>(
+  { out, format }: Settled,
+  rows: PositionRows | TimeRows,
+  provenance: Provenance,
+  report: (written: Written) => Report,
+  check: (written: number) => void,
+): Promise<Report> {
+  const file = new TableFile(out, format, rows.columns)
+  let written = 0
   try {
-    file.finish(await fill(file))
+    await rows.run((columns) => {
+      written += columns[0]!.length
+      file.write(columns)
+    })
+    check(written)
+    file.finish(metadataOf(provenance, report({ path: null, rows: written, bytes: 0 })))
   } catch (error) {
     file.abort()
     throw error
   }
-  return file
+  return report({ path: file.path, rows: written, bytes: file.bytes })
+}
+
+function refuseInput({ strict = false }: TrainingSetOptions, tally: InputTally): void {
+  if (!strict) return
+  const { nullKey, unreadableKey, nullTime, unreadableTime, beforeLog, afterLog, functionFailed } = tally
+  const bad = { nullKey, unreadableKey, nullTime, unreadableTime, beforeLog, afterLog, functionFailed }
+  const found = Object.entries(bad).filter(([, count]) => count > 0)
+  if (found.length === 0) return
+  throw new EngineError('training-set-refused', {
+    found: `of ${tally.rows} rows ${found.map(([reason, count]) => `${count} ${reason}`).join(', ')}`,
+    expected: 'mend the rows, or leave --strict out to keep them with the features that there are',
+  })
 }
 
 function refuseMismatches(
@@ -218,14 +313,14 @@ async function provenanceFor(
   mode: string,
   model: Model | null,
   views: readonly FeatureView[],
-  { task }: Assembly,
-  horizon: FoldHorizon,
+  { assembly: { task }, horizon }: PositionRows | TimeRows,
+  labelFile: string | null,
 ): Promise<Provenance> {
   const log: Record<string, readonly [number, number]> = {}
   for (const { topic, partition } of task.inputs) {
     const name = `${topic}[${partition}]`
     const { start } = await options.log.offsets(topic, partition)
-    log[name] = [Number(start), horizon.ends.get(name) ?? 0]
+    log[name] = [Number(start), (horizon.tail ?? horizon.ends).get(name) ?? 0]
   }
   return provenanceOf({
     topology: options.declaration.name,
@@ -243,21 +338,24 @@ async function provenanceFor(
       classWeights: options.classWeights instanceof Map ? [...options.classWeights] : options.classWeights,
       split: options.split,
       group: options.group,
+      labels: options.labels && { ...options.labels, path: undefined },
       withUnlabelled: options.withUnlabelled ?? false,
       withUnserved: options.withUnserved ?? false,
     },
-    labelFile: null,
+    labelFile,
   })
 }
 
 /** What a reader of the file finds in it; the same for the same rows, so without its place and its size. */
-function metadataOf(
-  provenance: Provenance,
-  { rows, predictions, labels, dropped, classes, splits }: Omit<TrainingSetReport, 'path' | 'bytes'>,
-): Readonly<Record<string, string>> {
+function metadataOf(provenance: Provenance, report: TrainingSetReport): Readonly<Record<string, string>> {
+  const { rows, dropped, classes, splits } = report
+  const counts =
+    report.mode === 'position'
+      ? { predictions: report.predictions, labels: report.labels }
+      : { input: report.input, waitMs: report.waitMs }
   return {
     'headwater.snapshot': provenance.snapshot,
     'headwater.provenance': canonicalJson(provenance),
-    'headwater.counts': canonicalJson({ rows, predictions, labels, dropped, classes, splits }),
+    'headwater.counts': canonicalJson({ rows, ...counts, dropped, classes, splits }),
   }
 }

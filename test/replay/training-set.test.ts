@@ -30,13 +30,10 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 async function make(options: Partial<TrainingSetOptions> = {}) {
   const wiring = await wire({ data, now: () => startMs, readOnly: true })
   try {
-    return await trainingSet({
-      declaration: trainingShop,
-      ...wiring,
-      database: await wiring.scratch(),
-      out,
-      ...options,
-    })
+    const database = await wiring.scratch()
+    const report = await trainingSet({ declaration: trainingShop, ...wiring, database, out, ...options })
+    if (report.mode !== 'position') throw new Error('these rows come from predictions')
+    return report
   } finally {
     await wiring.close()
   }

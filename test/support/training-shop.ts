@@ -75,9 +75,25 @@ export const orders: readonly Order[] = Array.from({ length: orderCount }, (_, i
   at: startMs + index * minuteMs - (index % 7 === 6 ? 5 * minuteMs : 0),
 }))
 
+export interface Paid {
+  readonly orderId: string
+  readonly buyer: string
+  readonly late: boolean
+  readonly at: number
+}
+
 /** The last ten orders are not paid. */
-const isPaid = (index: number): boolean => index < orderCount - 10
-const isLate = (index: number): boolean => index % 3 === 0
+const payments: readonly Paid[] = orders
+  .slice(0, orderCount - 10)
+  .map(({ orderId, buyer, at }, index) => ({ orderId, buyer, late: index % 3 === 0, at: at + 3 * minuteMs }))
+
+/** The first order was paid in time after all; the second one's correction is too late to count. */
+const corrections: readonly Paid[] = [
+  { orderId: 'o0', buyer: 'b0', late: false, at: startMs + 100 * minuteMs },
+  { orderId: 'o1', buyer: 'b1', late: true, at: startMs + 500 * minuteMs },
+]
+
+export const allPaid: readonly Paid[] = [...payments, ...corrections]
 
 /**
  * Fills a folder as a run would: in small steps, so that there are many
@@ -86,26 +102,17 @@ const isLate = (index: number): boolean => index % 3 === 0
 export async function fillTrainingShop(data: string): Promise<void> {
   const engine = await Engine.open({ topology: trainingShop, data, now: () => startMs + 86_400_000 })
   engine.run()
-  for (let from = 0; from < orderCount; from += 20) {
-    const some = orders.slice(from, from + 20)
+  for (let from = 0; from < orderCount; from += 5) {
+    const some = orders.slice(from, from + 5)
     await engine.append(
       'visit',
       some.map(({ buyer, at }) => ({ buyer, at: at - 1 })),
     )
     await engine.append('order', some)
-    await engine.append(
-      'paid',
-      some.flatMap(({ orderId, buyer, at }, index) =>
-        isPaid(from + index) ? [{ orderId, buyer, late: isLate(from + index), at: at + 3 * minuteMs }] : [],
-      ),
-    )
+    await engine.append('paid', payments.slice(from, from + 5))
     await engine.caughtUp()
   }
-  // The first order was paid in time after all; the second one's correction is too late to count.
-  await engine.append('paid', [
-    { orderId: 'o0', buyer: 'b0', late: false, at: startMs + 100 * minuteMs },
-    { orderId: 'o1', buyer: 'b1', late: true, at: startMs + 500 * minuteMs },
-  ])
+  await engine.append('paid', corrections)
   await engine.caughtUp()
   await engine.close()
 }

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { EngineError } from '../../state/contracts/engine-error.ts'
 import { backfillCommand } from './backfill-command.ts'
+import { backfillFileCommand } from './backfill-file-command.ts'
 import { CliError } from './cli-error.ts'
 import {
   deadLettersExplainCommand,
@@ -228,23 +229,43 @@ withTopology(
 withTopology(
   replay
     .command('backfill')
-    .description('fold the state of a changed topology beside the running engine; the next start takes it'),
+    .description(
+      'fold the state of a changed topology beside the running engine, or bring history in from a file',
+    ),
 )
   .option('--dry-run', 'say how many records there are, and about how long it takes')
+  .option('--file <path>', 'bring its rows in as events: .parquet, .csv, .ndjson, .jsonl, text also with .gz')
+  .option('--event <name>', 'with --file: which event the rows are')
+  .option('--columns <field=column,...>', 'with --file: columns that are not named as their field')
+  .addOption(
+    new Option('--time-unit <unit>', 'with --file: unit of times that are plain numbers').choices([
+      'ms',
+      's',
+      'us',
+      'ns',
+    ]),
+  )
+  .option('--skip-refused', 'with --file: bring the good rows in although others do not fit')
   .option('--follow', 'go on following the running engine until ^C')
   .option('--cancel', 'give up the backfill of this folder and remove it')
   .addHelpText(
     'after',
     `
-It reads the log beside a running engine and writes to <data>/backfill alone. Interrupted or killed, it goes on when it
-is run again. Exit code 1 when it was interrupted.
+Without --file it reads the log beside a running engine and writes to <data>/backfill alone. Interrupted or killed, it
+goes on when it is run again. Exit code 1 when it was interrupted.
+
+With --file the rows become events with their own event times, each row once however often it is run; the engine must
+not be running. The whole file is checked first. Exit code 1 when rows were refused.
 
 Examples:
   headwater replay backfill --data .headwater/taxi --topology ./next.ts --dry-run
   headwater replay backfill --data .headwater/taxi --topology ./next.ts
-  headwater run ./next.ts --data .headwater/taxi`,
+  headwater run ./next.ts --data .headwater/taxi
+  headwater replay backfill --file trips-2023.parquet --event trip --columns zone=PULocationID --data .headwater/taxi`,
   )
-  .action((options) => act(() => backfillCommand(options)))
+  .action((options) =>
+    act(() => (options.file === undefined ? backfillCommand(options) : backfillFileCommand(options))),
+  )
 
 const quality = program.command('quality').description('hold the data against what is declared of it')
 withTopology(
@@ -271,6 +292,13 @@ withTopology(
     .requiredOption('--out <file>', 'the file: .parquet, .csv, .ndjson or .jsonl'),
 )
   .option('--model <name>', 'whose predictions are the rows (default: the only one)')
+  .option('--labels <file>', 'rows of a file (.parquet, .csv, .ndjson; text also .gz) instead of predictions')
+  .option('--time-column <name>', 'with --labels: features are as of this time')
+  .addOption(new Option('--time-unit <unit>', 'of times that are numbers').choices(['s', 'ms', 'us', 'ns']))
+  .option('--key <entity=column>', 'column of an entity, where it has another name; several with commas')
+  .option('--label-column <name>', 'for weights, sampling and strata')
+  .option('--view <names>', 'which views, with commas (default: all whose entity the file names)')
+  .option('--wait <duration>', 'wait so long for late events (default: as long as the views allow)')
   .option(
     '--features <module#view>',
     'views that the log never knew, computed as of each row; several with commas, without # all that the module has',
@@ -306,6 +334,9 @@ Two modes:
   position   without --labels: a row for each prediction of the model that has a label, with the features that the
              model saw. The log is folded anew in its recorded order and every row compared with what was served.
              A late event that had not arrived then is not seen now.
+  time       with --labels: every row of the file once, in its order, with the features as of its time. Windows hold
+             the events before that time, lookups those up to it, of the events that had come when event time passed
+             it by --wait. With --model the columns are the model's, and the file has the fields of its trigger.
 With --features, views that did not exist then are read at the same place, by the same code.
 
 The file is written beside its name and renamed when it is whole. The same command gives the same bytes.
@@ -313,6 +344,8 @@ The file is written beside its name and renamed when it is whole. The same comma
 Examples:
   headwater replay training-set --out train.parquet --data .headwater/movies
   headwater replay training-set --out train.parquet --split 2018-01-01,2018-06-01 --gap 7d --data .headwater/movies
+  headwater replay training-set --out churn.parquet --labels churn.csv --time-column asked_at --key userId=customer \\
+    --data .headwater/movies
   headwater replay training-set --out new.parquet --features ./idea.ts#genre-mood --data .headwater/movies`,
   )
   .action((options) => act(() => trainingSetCommand(options)))

@@ -1,11 +1,19 @@
-import { type TrainingSetOptions, type TrainingSetReport, trainingSet } from '../../replay/training-set.ts'
+import {
+  type PositionReport,
+  type TimeReport,
+  type TrainingSetOptions,
+  type TrainingSetReport,
+  trainingSet,
+} from '../../replay/training-set.ts'
+import type { TimeUnit } from '../../replay/training-set-input.ts'
 import type { ShapeOptions } from '../../replay/training-set-shape.ts'
+import type { LabelFile } from '../../replay/training-set-time.ts'
 import { wire } from '../runtime/wire.ts'
 import { CliError } from './cli-error.ts'
 import { requireData, topologyOf } from './data-folder.ts'
 import { loadViews } from './load-topology.ts'
 import { toJson } from './log-reader.ts'
-import { durationOf, numbersByNumber, timeOf } from './option-values.ts'
+import { durationOf, namesByName, numbersByNumber, timeOf } from './option-values.ts'
 import { count, Progress } from './progress.ts'
 import { table } from './table.ts'
 
@@ -15,6 +23,14 @@ export interface TrainingSetCommandOptions {
   readonly json?: boolean
   readonly out: string
   readonly model?: string
+  /** A label file, with the columns of its time, keys and label. */
+  readonly labels?: string
+  readonly timeColumn?: string
+  readonly timeUnit?: TimeUnit
+  readonly key?: string
+  readonly labelColumn?: string
+  readonly view?: string
+  readonly wait?: string
   /** `module#view`. */
   readonly features?: string
   readonly from?: string
@@ -57,7 +73,9 @@ export async function trainingSetCommand(options: TrainingSetCommandOptions): Pr
     })
     if (!options.dryRun) progress.end(records)
     process.stdout.write(json ? `${toJson(report)}\n` : textOf(report))
-    return report.predictions.mismatches + report.predictions.unmade === 0 ? 0 : 1
+    const isAsServed =
+      report.mode === 'time' || report.predictions.mismatches + report.predictions.unmade === 0
+    return isAsServed ? 0 : 1
   } finally {
     await wiring.close()
   }
@@ -72,6 +90,7 @@ async function settingsOf(
     out,
     seed: options.seed,
     rowGroup: options.rowGroup,
+    ...labelsOf(options),
     ...(model === undefined ? {} : { model }),
     ...(features === undefined ? {} : { features: await loadViews(features) }),
     ...(group === undefined ? {} : { group }),
@@ -85,6 +104,30 @@ async function settingsOf(
     ...(options.keep === undefined ? {} : { keep: numbersByNumber('--keep', options.keep) }),
     ...(options.classWeights === undefined ? {} : { classWeights: weightsOf(options.classWeights) }),
     ...(split === undefined ? {} : { split }),
+  }
+}
+
+function labelsOf(options: TrainingSetCommandOptions): { readonly labels?: LabelFile } {
+  const { labels: path, timeColumn, timeUnit, key, labelColumn, view, wait } = options
+  if (path === undefined) {
+    const alone = Object.entries({ timeColumn, timeUnit, key, labelColumn, view, wait }).find(
+      ([, value]) => value !== undefined,
+    )
+    if (alone === undefined) return {}
+    const option = alone[0].replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+    throw new CliError(`--${option} goes with --labels`)
+  }
+  if (timeColumn === undefined) throw new CliError('--labels goes with --time-column: as of when?')
+  return {
+    labels: {
+      path,
+      time: timeColumn,
+      ...(timeUnit === undefined ? {} : { timeUnit }),
+      ...(key === undefined ? {} : { keys: namesByName('--key', key) }),
+      ...(labelColumn === undefined ? {} : { label: labelColumn }),
+      ...(view === undefined ? {} : { views: view.split(',') }),
+      ...(wait === undefined ? {} : { waitMs: durationOf('--wait', wait) }),
+    },
   }
 }
 
@@ -122,27 +165,18 @@ function splitOf(options: TrainingSetCommandOptions): ShapeOptions['split'] {
 }
 
 function textOf(report: TrainingSetReport): string {
-  const { predictions, path, provenance, columns, dropped } = report
+  const { path, provenance, columns, dropped } = report
   const left = Object.entries(dropped).filter(([, rows]) => rows > 0)
   const lines = [
     path === null
-      ? `nothing written (--dry-run): about ${count(report.rows)} predictions, ${count(report.bytes)} bytes at most`
+      ? `nothing written (--dry-run): about ${count(report.rows)} rows, ${count(report.bytes)} bytes at most`
       : `${path}: ${count(report.rows)} rows, ${columns.length} columns, ${count(report.bytes)} bytes`,
     `  snapshot   ${provenance.snapshot}`,
-    `  log        ${count(provenance.commits)} batches (--until-commit ${provenance.commits} makes it again)`,
-    ...(path === null
-      ? []
-      : [
-          `  served     ${count(predictions.compared)} predictions recomputed at their positions, ${count(predictions.mismatches)} mismatches`,
-        ]),
+    `  log        ${count(provenance.commits)} batches (--until-commit ${provenance.commits} folds no more)`,
+    ...(report.mode === 'time' ? inputLines(report) : path === null ? [] : servedLines(report)),
     ...told(
       'left out',
       left.map(([reason, rows]) => `${words(reason)} ${count(rows)}`),
-    ),
-    ...told('labels', notesOf(predictions)),
-    ...predictions.examples.map(
-      ({ requestId, what, served, recomputed }) =>
-        `  MISMATCH   ${requestId}: ${what} was ${served}, recomputed ${recomputed}`,
     ),
   ]
   const classes = Object.entries(report.classes)
@@ -168,20 +202,51 @@ function textOf(report: TrainingSetReport): string {
   return `${lines.join('\n')}\n`
 }
 
+function servedLines({ predictions }: PositionReport): readonly string[] {
+  return [
+    `  served     ${count(predictions.compared)} predictions recomputed at their positions, ${count(predictions.mismatches)} mismatches`,
+    ...told('labels', notesOf(predictions)),
+    ...predictions.examples.map(
+      ({ requestId, what, served, recomputed }) =>
+        `  MISMATCH   ${requestId}: ${what} was ${served}, recomputed ${recomputed}`,
+    ),
+  ]
+}
+
+function inputLines({ input, waitMs }: TimeReport): readonly string[] {
+  const { nullKey, unreadableKey, nullTime, unreadableTime, beforeLog, afterLog, unknownEntity } = input
+  const counts = {
+    'without a key': nullKey,
+    'with a key that is no value of its field': unreadableKey,
+    'without a time': nullTime,
+    'with a time that cannot be read': unreadableTime,
+    'before the log begins': beforeLog,
+    'after it ends': afterLog,
+    'of entities without events': unknownEntity,
+    'for which a function threw': input.functionFailed,
+  }
+  const late = input.lateRecords
+  return [
+    ...told('rows', noted(counts)),
+    `  waited     ${waitMs} ms for late events${late > 0 ? `; ${count(late)} came later and are in no row of their time` : ''}`,
+  ]
+}
+
+const noted = (counts: Readonly<Record<string, number>>): readonly string[] =>
+  Object.entries(counts).flatMap(([name, rows]) => (rows > 0 ? [`${count(rows)} ${name}`] : []))
+
 const told = (name: string, notes: readonly string[]): readonly string[] =>
   notes.length === 0 ? [] : [`  ${name.padEnd(10)} ${notes.join(', ')}`]
 
 /** `outsideRange` as words. */
 const words = (name: string): string => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
 
-function notesOf(tally: TrainingSetReport['predictions']): readonly string[] {
-  const counts = {
+const notesOf = (tally: PositionReport['predictions']): readonly string[] =>
+  noted({
     late: tally.lateLabels,
     corrected: tally.correctedLabels,
     'known before their prediction (a leak)': tally.labelsBeforePrediction,
     'given by the model for none': tally.missingLabels,
     'of predictions never served': tally.unserved,
     'of predictions with other features': tally.otherFeatures,
-  }
-  return Object.entries(counts).flatMap(([name, rows]) => (rows > 0 ? [`${count(rows)} ${name}`] : []))
-}
+  })
