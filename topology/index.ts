@@ -110,5 +110,16 @@ export {
 } from '../state/contracts/field-type.ts'
 export { days, hours, milliseconds, minutes, seconds } from '../state/contracts/units.ts'
 export { csvRows } from './examples/csv-rows.ts'
+export {
+  backfillFile,
+  type FileBackfillOptions,
+  type FileBackfillReport,
+} from './runtime/backfill-file.ts'
 export { Engine, type EngineOptions } from './runtime/engine.ts'
+export {
+  cancelBackfill,
+  folderBackfill as backfill,
+  folderBackfillEstimate as estimateBackfill,
+  folderQuality as qualityReport,
+} from './runtime/folder-replay.ts'
 export { type TopologyOptions, topology } from './topology.ts'

@@ -1,13 +1,5 @@
-import { existsSync } from 'node:fs'
-import {
-  type BackfillEstimate,
-  type BackfillReport,
-  backfill,
-  estimateBackfill,
-} from '../../replay/backfill.ts'
-import { discardBackfill, markReady, shadowFolder, unmarkReady } from '../../replay/backfill-swap.ts'
-import { openRocksdbDatabase } from '../../state/store/rocksdb/rocksdb-database.ts'
-import { wire } from '../runtime/wire.ts'
+import type { BackfillEstimate, BackfillReport } from '../../replay/backfill.ts'
+import { cancelBackfill, folderBackfill, folderBackfillEstimate } from '../runtime/folder-replay.ts'
 import { requireData, topologyOf } from './data-folder.ts'
 import { count, Progress, seconds } from './progress.ts'
 
@@ -28,60 +20,32 @@ export async function backfillCommand(options: BackfillCommandOptions): Promise<
   const { data, json = false, dryRun = false, follow = false } = options
   requireData(data)
   if (options.cancel) {
-    // One that is running holds its state, which says so here.
-    if (existsSync(shadowFolder(data)))
-      await (await openRocksdbDatabase({ path: shadowFolder(data) })).close()
-    const found = discardBackfill(data)
-    process.stdout.write(
-      json
-        ? `${JSON.stringify({ cancelled: found })}\n`
-        : found
-          ? 'backfill removed\n'
-          : 'there is no backfill\n',
-    )
+    const cancelled = await cancelBackfill(data)
+    const text = cancelled ? 'backfill removed\n' : 'there is no backfill\n'
+    process.stdout.write(json ? `${JSON.stringify({ cancelled })}\n` : text)
     return 0
   }
-  const declaration = await topologyOf(data, options.topology)
-  const wiring = await wire({ data, now: Date.now, readOnly: true })
-  const { log, registry } = wiring
-  const elapsedMs = () => performance.now()
-  try {
-    if (dryRun) {
-      const database = await wiring.scratch()
-      const estimate = await estimateBackfill({ declaration, log, registry, database, elapsedMs })
-      process.stdout.write(json ? `${JSON.stringify(estimate)}\n` : estimateText(estimate))
-      return 0
-    }
-    const stopped = new AbortController()
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopped.abort())
-    unmarkReady(data)
-    const database = await openRocksdbDatabase({ path: shadowFolder(data) })
-    let report: BackfillReport
-    try {
-      let progress: Progress | undefined
-      report = await backfill({
-        declaration,
-        log,
-        registry,
-        database,
-        elapsedMs,
-        follow,
-        signal: stopped.signal,
-        onProgress(done) {
-          progress ??= new Progress('backfilling', { unit: 'records', total: done.total, silent: json })
-          progress.update(done.records)
-        },
-      })
-    } finally {
-      await database.close()
-    }
-    if (report.outcome === 'unchanged') discardBackfill(data)
-    if (report.outcome === 'ready') markReady(data, report.layout)
-    process.stdout.write(json ? `${JSON.stringify(report)}\n` : reportText(report, options))
-    return report.outcome === 'interrupted' ? 1 : 0
-  } finally {
-    await wiring.close()
+  const topology = await topologyOf(data, options.topology)
+  if (dryRun) {
+    const estimate = await folderBackfillEstimate({ topology, data })
+    process.stdout.write(json ? `${JSON.stringify(estimate)}\n` : estimateText(estimate))
+    return 0
   }
+  const stopped = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopped.abort())
+  let progress: Progress | undefined
+  const report = await folderBackfill({
+    topology,
+    data,
+    follow,
+    signal: stopped.signal,
+    onProgress({ records, total }) {
+      progress ??= new Progress('backfilling', { unit: 'records', total, silent: json })
+      progress.update(records)
+    },
+  })
+  process.stdout.write(json ? `${JSON.stringify(report)}\n` : reportText(report, options))
+  return report.outcome === 'interrupted' ? 1 : 0
 }
 
 function reportText(report: BackfillReport, { data, topology }: BackfillCommandOptions): string {

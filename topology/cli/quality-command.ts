@@ -1,5 +1,5 @@
-import { type QualityReport, qualityReport } from '../../replay/quality.ts'
-import { wire } from '../runtime/wire.ts'
+import type { QualityReport } from '../../replay/quality.ts'
+import { folderQuality } from '../runtime/folder-replay.ts'
 import { CliError } from './cli-error.ts'
 import { requireData, topologyOf } from './data-folder.ts'
 import { isoTime } from './log-reader.ts'
@@ -24,24 +24,16 @@ export async function qualityReportCommand(options: QualityCommandOptions): Prom
       `topology "${declaration.name}" declares no expectations; add some: topology("${declaration.name}", { expectations: [expect(event, [{ field, notNull: true }])], … })`,
     )
   }
-  const wiring = await wire({ data, now: Date.now, readOnly: true })
-  try {
-    const progress = new Progress('judging', { unit: 'records', silent: json })
-    const { log, registry } = wiring
-    const report = await qualityReport({
-      declaration,
-      log,
-      registry,
-      database: await wiring.scratch(),
-      worst,
-      onProgress: (records) => progress.update(records),
-    })
-    progress.end(report.records)
-    process.stdout.write(json ? `${JSON.stringify(report)}\n` : text(report))
-    return report.isMet ? 0 : 1
-  } finally {
-    await wiring.close()
-  }
+  const progress = new Progress('judging', { unit: 'records', silent: json })
+  const report = await folderQuality({
+    topology: declaration,
+    data,
+    worst,
+    onProgress: (records) => progress.update(records),
+  })
+  progress.end(report.records)
+  process.stdout.write(json ? `${JSON.stringify(report)}\n` : text(report))
+  return report.isMet ? 0 : 1
 }
 
 function text({ records, order, subjects, expectations, isMet }: QualityReport): string {

@@ -1,0 +1,91 @@
+import { existsSync } from 'node:fs'
+import type { Declaration } from '../../models/declaration.ts'
+import {
+  type BackfillEstimate,
+  type BackfillOptions,
+  type BackfillReport,
+  backfill,
+  estimateBackfill,
+} from '../../replay/backfill.ts'
+import { discardBackfill, markReady, shadowFolder, unmarkReady } from '../../replay/backfill-swap.ts'
+import { type QualityReport, type QualityReportOptions, qualityReport } from '../../replay/quality.ts'
+import { openRocksdbDatabase } from '../../state/store/rocksdb/rocksdb-database.ts'
+import { wire } from './wire.ts'
+
+interface OfFolder {
+  readonly topology: Declaration
+  /** Folder of the log and the state; an engine may be running there. */
+  readonly data: string
+}
+
+const elapsedMs = () => performance.now()
+
+/** Judges the log of a data folder by a topology's expectations, beside a running engine or without one. Writes nothing. */
+export async function folderQuality({
+  topology: declaration,
+  data,
+  ...options
+}: OfFolder & Pick<QualityReportOptions, 'worst' | 'onProgress' | 'onFailure'>): Promise<QualityReport> {
+  const wiring = await wire({ data, now: Date.now, readOnly: true })
+  try {
+    const { log, registry } = wiring
+    return await qualityReport({ declaration, log, registry, database: await wiring.scratch(), ...options })
+  } finally {
+    await wiring.close()
+  }
+}
+
+/**
+ * Folds a changed topology over the log of a data folder into `backfill`
+ * there, beside a running engine or without one. Once it is `ready`, the next
+ * engine that opens the folder with this topology takes it as its state.
+ */
+export async function folderBackfill({
+  topology: declaration,
+  data,
+  ...options
+}: OfFolder &
+  Pick<BackfillOptions, 'signal' | 'follow' | 'checkpointEvents' | 'onProgress'>): Promise<BackfillReport> {
+  const { log, registry, close } = await wire({ data, now: Date.now, readOnly: true })
+  try {
+    unmarkReady(data)
+    const database = await openRocksdbDatabase({ path: shadowFolder(data) })
+    let report: BackfillReport
+    try {
+      report = await backfill({ declaration, log, registry, database, elapsedMs, ...options })
+    } finally {
+      await database.close()
+    }
+    if (report.outcome === 'unchanged') discardBackfill(data)
+    if (report.outcome === 'ready') markReady(data, report.layout)
+    return report
+  } finally {
+    await close()
+  }
+}
+
+/** How much there is to backfill in a data folder and how long it takes, by folding a part of it and keeping nothing. */
+export async function folderBackfillEstimate({
+  topology: declaration,
+  data,
+}: OfFolder): Promise<BackfillEstimate> {
+  const wiring = await wire({ data, now: Date.now, readOnly: true })
+  try {
+    const { log, registry } = wiring
+    return await estimateBackfill({ declaration, log, registry, database: await wiring.scratch(), elapsedMs })
+  } finally {
+    await wiring.close()
+  }
+}
+
+/**
+ * Gives the backfill of a data folder up. Returns whether there was one.
+ *
+ * @throws EngineError `store-locked` while one is running
+ */
+export async function cancelBackfill(data: string): Promise<boolean> {
+  const path = shadowFolder(data)
+  // One that is running holds its state, which says so here.
+  if (existsSync(path)) await (await openRocksdbDatabase({ path })).close()
+  return discardBackfill(data)
+}
