@@ -50,7 +50,24 @@ export class Metrics {
       sync: commits.labels({ stage: 'sync' }),
       checkpoint: commits.labels({ stage: 'checkpoint' }),
     }
+    const calls = new Histogram({
+      name: 'headwater_store_seconds',
+      help: 'Time of the calls on the database of the state',
+      labelNames: ['operation'] as const,
+      buckets,
+      registers,
+    })
+    const moved = new Counter({
+      name: 'headwater_store_bytes_total',
+      help: 'Bytes of keys and values that these calls took and gave',
+      labelNames: ['operation'] as const,
+      registers,
+    })
     this.#endings = [
+      engine.listenToDatabase(({ operation, ms, bytes }) => {
+        calls.observe({ operation }, ms / 1_000)
+        moved.inc({ operation }, bytes)
+      }),
       engine.commitTimes.listen((stage, seconds) => stages[stage].observe(seconds)),
       addProcessMetrics(this.#registry),
     ]

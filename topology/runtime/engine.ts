@@ -15,6 +15,7 @@ import type { BoundContract } from '../../state/contracts/codec.ts'
 import { EngineError, isEngineError } from '../../state/contracts/engine-error.ts'
 import type { TimestampMs } from '../../state/contracts/units.ts'
 import type { Log, LogWriter } from '../../state/log/log.ts'
+import type { DatabaseOperation } from '../../state/store/metered-database.ts'
 import { packKey } from '../../state/store/packed-key.ts'
 import { CommitTimes } from './commit-times.ts'
 import { originalBytes, readDeadLetter } from './dead-letter.ts'
@@ -347,6 +348,11 @@ export class Engine {
         return { topic, partition, position, endOffset, lag: endOffset - position }
       }),
     )
+  }
+
+  /** Tells of every call on the state's database from now on; returns what ends it. */
+  listenToDatabase(listener: (operation: DatabaseOperation) => void): () => void {
+    return this.#wiring.listenToDatabase(listener)
   }
 
   /** The engine's clock, ms. */

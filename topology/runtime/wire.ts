@@ -8,7 +8,9 @@ import type { Log, LogWriter } from '../../state/log/log.ts'
 import { openMemoryLog } from '../../state/log/memory/memory-log.ts'
 import type { Database } from '../../state/store/database.ts'
 import { memoryDatabase } from '../../state/store/memory/memory-database.ts'
+import { type DatabaseOperation, meteredDatabase } from '../../state/store/metered-database.ts'
 import { openRocksdbDatabase } from '../../state/store/rocksdb/rocksdb-database.ts'
+import { readerRegistry } from './reader-registry.ts'
 import { type KafkaWiring, openClusterLog, sharedRegistry } from './wire-kafka.ts'
 
 /** The adapters that one engine runs on. This file is the one place that chooses them. */
@@ -17,6 +19,8 @@ export interface Wiring {
   readonly writer: LogWriter
   readonly registry: SchemaRegistry
   readonly database: Database
+  /** Tells of every call on the database from now on; returns what ends it. */
+  listenToDatabase(listener: (operation: DatabaseOperation) => void): () => void
   /** Another, empty database beside the state: for a rebuild or an audit. Removed by `close`. */
   scratch(): Promise<Database>
   close(): Promise<void>
@@ -63,10 +67,17 @@ export async function wire(options: WireOptions): Promise<Wiring> {
     // A reader writes nowhere: what its task emits is muted, and this log is thrown away.
     const writer = keep(await (readOnly ? keep(openMemoryLog({ now })) : log).writer('engine'))
     await options.beforeState?.()
-    const database = keep(
-      data === undefined || readOnly
-        ? memoryDatabase()
-        : await openRocksdbDatabase({ path: join(data, 'state') }),
+    const listeners = new Set<(operation: DatabaseOperation) => void>()
+    const database = meteredDatabase(
+      keep(
+        data === undefined || readOnly
+          ? memoryDatabase()
+          : await openRocksdbDatabase({ path: join(data, 'state') }),
+      ),
+      (operation) => {
+        for (const listener of listeners) listener(operation)
+      },
+      () => performance.now(),
     )
     const registry =
       (kafka && (await sharedRegistry(kafka))) ?? (await ownRegistry(log, writer, schemasTopic, readOnly))
@@ -75,6 +86,10 @@ export async function wire(options: WireOptions): Promise<Wiring> {
       writer,
       registry,
       database,
+      listenToDatabase(listener) {
+        listeners.add(listener)
+        return () => listeners.delete(listener)
+      },
       async scratch() {
         if (data === undefined) return keep(memoryDatabase())
         const folder = mkdtempSync(join(tmpdir(), 'headwater-'))
@@ -118,8 +133,10 @@ async function ownRegistry(
   topic: string,
   readOnly: boolean,
 ): Promise<SchemaRegistry> {
-  if (!readOnly) await log.createTopic({ name: topic, partitions: 1 })
-  return embeddedRegistry(schemaJournal(log, writer, topic))
+  const journal = schemaJournal(log, writer, topic)
+  if (readOnly) return readerRegistry(() => journal.read())
+  await log.createTopic({ name: topic, partitions: 1 })
+  return embeddedRegistry(journal)
 }
 
 /** The registry's events as records of a topic: the embedded registry is a fold of it. */
