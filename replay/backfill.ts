@@ -7,9 +7,9 @@ import type { TaskLayoutEvent } from '../state/contracts/engine-contracts.ts'
 import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { DurationMs } from '../state/contracts/units.ts'
 import type { Log } from '../state/log/log.ts'
-import { openMemoryLog } from '../state/log/memory/memory-log.ts'
 import type { Database } from '../state/store/database.ts'
 import { type Assembly, assemble } from './assembly.ts'
+import { DeclaredLog } from './backfill-log.ts'
 
 export interface BackfillOptions {
   readonly declaration: Declaration
@@ -88,12 +88,12 @@ class Shadow {
   }
 
   static async open(options: BackfillOptions): Promise<Shadow> {
-    const { declaration, log, registry, database, checkpointEvents } = options
-    // Nothing is emitted while commits are followed; this log is thrown away.
-    const writer = await openMemoryLog({ now: () => 0 }).writer('backfill')
+    const { declaration, registry, database, checkpointEvents } = options
+    const log = new DeclaredLog(options.log)
+    const writer = await log.writer('backfill')
     const task = checkpointEvents === undefined ? {} : { task: { checkpointEvents } }
     const assembly = await assemble({ declaration, log, writer, registry, database, ...task })
-    return new Shadow(assembly, options)
+    return new Shadow(assembly, { ...options, log })
   }
 
   /** Layout of the live engine's last commit; undefined before its first. */

@@ -7,9 +7,9 @@ import type { TaskLayoutEvent } from '../state/contracts/engine-contracts.ts'
 import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { TimestampMs } from '../state/contracts/units.ts'
 import type { Log } from '../state/log/log.ts'
-import { openMemoryLog } from '../state/log/memory/memory-log.ts'
 import type { Database } from '../state/store/database.ts'
 import { type Assembly, assemble } from './assembly.ts'
+import { DeclaredLog } from './backfill-log.ts'
 
 export interface QualityReportOptions {
   readonly declaration: Declaration
@@ -72,10 +72,11 @@ export interface QualityReport {
  * the open windows.
  */
 export async function qualityReport(options: QualityReportOptions): Promise<QualityReport> {
-  const { declaration, log, registry, database, worst = 3, onProgress = () => {}, onFailure } = options
+  const { declaration, registry, database, worst = 3, onProgress = () => {}, onFailure } = options
   const found = new WorstWindows(worst)
   // What a task writes is muted here; its writer is that of a log which is thrown away.
-  const writer = await openMemoryLog({ now: () => 0 }).writer('quality')
+  const log = new DeclaredLog(options.log)
+  const writer = await log.writer('quality')
   const assembly = await assemble({
     declaration,
     log,

@@ -1,4 +1,4 @@
-import { count, days, featureView, max, topology } from '../../topology/index.ts'
+import { count, days, event, featureView, max, stream, topology } from '../../topology/index.ts'
 import { buys, outcome, shop, visit } from './shop-topology.ts'
 
 const habits = featureView('habits', {
@@ -11,11 +11,29 @@ const habits = featureView('habits', {
   },
 })
 
-/** The shop with one view more. */
+/** Events that the shop did not have either, made of those that it had. */
+export const bigSpending = event(
+  'big-spending',
+  { visitor: 'string', spent: 'double', at: 'timestamp' },
+  { key: 'visitor', time: 'at' },
+)
+
+const big = featureView('big', {
+  entity: 'visitor',
+  owner: 'shop',
+  description: 'Made of events that the stream below makes',
+  features: { bigSpendings: count(bigSpending, { over: days(7) }) },
+})
+
+const bigSpendings = stream(outcome).to(bigSpending, ({ value: { visitor, spent, at } }) =>
+  spent > 50 ? { visitor, spent, at } : null,
+)
+
+/** The shop with two views, an event and a stream more. */
 export const widerShop = topology('shop', {
-  events: shop.events,
-  features: [habits],
+  events: [...shop.events, bigSpending],
+  features: [habits, big],
   models: [buys],
-  streams: shop.streams,
+  streams: [...shop.streams, bigSpendings],
   partitions: shop.partitions,
 })
