@@ -7,11 +7,12 @@ export interface TableColumn {
 }
 
 /**
- * Values of one column, one a row. Doubles are numbers or null (never NaN),
- * longs are whole numbers or bigints, timestamps are ms since 1970, `longs`
- * is a list of longs.
+ * Values of one column, one a row. Doubles are numbers or null, or in a
+ * Float64Array with NaN for null; longs are whole numbers or bigints,
+ * timestamps are ms since 1970, `longs` is a list of longs. They are the
+ * caller's again when `write` returns.
  */
-export type ColumnValues = readonly unknown[]
+export type ColumnValues = readonly unknown[] | Float64Array
 
 /** Rows go in by groups; a group is all that is in memory. */
 export interface TableWriter {

@@ -10,7 +10,7 @@ import {
 } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { EngineError } from '../state/contracts/engine-error.ts'
-import type { ByteSink, TableColumn, TableFormat, TableWriter } from './table-column.ts'
+import type { ByteSink, ColumnValues, TableColumn, TableFormat, TableWriter } from './table-column.ts'
 import { ParquetTable } from './table-parquet.ts'
 import { CsvTable, NdjsonTable } from './table-text.ts'
 
@@ -86,7 +86,7 @@ export class TableFile {
     else this.#table = new NdjsonTable(sink, columns)
   }
 
-  write(columns: readonly (readonly unknown[])[]): void {
+  write(columns: readonly ColumnValues[]): void {
     this.#table.write(columns)
   }
 

@@ -1,6 +1,6 @@
 import type { SchemaElement } from 'hyparquet'
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer'
-import type { ByteSink, ColumnType, TableColumn, TableWriter } from './table-column.ts'
+import type { ByteSink, ColumnType, ColumnValues, TableColumn, TableWriter } from './table-column.ts'
 
 /** hyparquet's writer over a sink: what is encoded leaves the memory by the megabyte. */
 class SinkWriter extends ByteWriter {
@@ -40,7 +40,7 @@ export class ParquetTable implements TableWriter {
     })
   }
 
-  write(columns: readonly (readonly unknown[])[]): void {
+  write(columns: readonly ColumnValues[]): void {
     const rows = columns[0]?.length ?? 0
     if (rows === 0) return
     this.#writer.write({
@@ -85,7 +85,13 @@ function schemaOf({ name, type }: TableColumn): SchemaElement[] {
 const int64 = (value: unknown): bigint | null =>
   value === null || value === undefined ? null : BigInt(value as number | bigint)
 
-function physical(type: ColumnType, values: readonly unknown[]): unknown[] {
+function physical(type: ColumnType, values: ColumnValues): unknown[] | Float64Array {
+  // Without a null the numbers are written as they lie.
+  if (values instanceof Float64Array) {
+    return values.some(Number.isNaN)
+      ? Array.from(values, (value) => (Number.isNaN(value) ? null : value))
+      : values
+  }
   if (type === 'long') return values.map(int64)
   if (type === 'longs') return values.map((list) => (list as readonly number[] | null)?.map(int64) ?? null)
   if (type === 'timestamp') return values.map((ms) => (ms === null ? null : new Date(ms as number)))

@@ -1,8 +1,8 @@
-import type { ByteSink, ColumnType, TableColumn, TableWriter } from './table-column.ts'
+import type { ByteSink, ColumnType, ColumnValues, TableColumn, TableWriter } from './table-column.ts'
 
 /** Times as ISO 8601 in UTC; bigints as digits. */
 function plain(type: ColumnType, value: unknown): unknown {
-  if (value === null || value === undefined) return null
+  if (value === null || value === undefined || Number.isNaN(value)) return null
   if (type === 'timestamp') return new Date(value as number).toISOString()
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value.toString()
   return value
@@ -19,7 +19,7 @@ export class CsvTable implements TableWriter {
     sink.write(Buffer.from(`${columns.map(({ name }) => quoted(name)).join(',')}\n`))
   }
 
-  write(columns: readonly (readonly unknown[])[]): void {
+  write(columns: readonly ColumnValues[]): void {
     const rows = columns[0]?.length ?? 0
     const lines: string[] = new Array(rows)
     for (let row = 0; row < rows; row++) {
@@ -51,7 +51,7 @@ export class NdjsonTable implements TableWriter {
     this.#columns = columns
   }
 
-  write(columns: readonly (readonly unknown[])[]): void {
+  write(columns: readonly ColumnValues[]): void {
     const rows = columns[0]?.length ?? 0
     const lines: string[] = new Array(rows)
     for (let row = 0; row < rows; row++) {

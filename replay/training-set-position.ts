@@ -2,21 +2,18 @@ import type { Declaration } from '../models/declaration.ts'
 import type { Model } from '../models/model.ts'
 import type { Prediction } from '../models/serving/model-part.ts'
 import type { FeatureView } from '../processors/feature/feature-view.ts'
-import { fieldReader } from '../processors/feature/input-reader.ts'
-import { ViewVector } from '../processors/feature/view-vector.ts'
-import type { GraphPart } from '../processors/graph.ts'
-import type { TaskRecord } from '../processors/task-input.ts'
 import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { Log, LogWriter } from '../state/log/log.ts'
 import type { Database } from '../state/store/database.ts'
 import { type Assembly, assemble, type RecoveryProgress } from './assembly.ts'
 import { type AuditMismatch, firstDifference } from './audit.ts'
-import type { TableColumn } from './table-column.ts'
+import type { ColumnValues, TableColumn } from './table-column.ts'
 import { type FoldHorizon, foldLog, inputName, readHorizon } from './training-set-fold.ts'
 import { type FoundLabel, LabelIndex, type LabelTally } from './training-set-labels.ts'
 import { ServedPredictions } from './training-set-served.ts'
 import { RowShape, type ShapedRow, type ShapeOptions } from './training-set-shape.ts'
-import { columnTypeOf, distinctNames, fieldNode } from './training-set-views.ts'
+import { distinctNames } from './training-set-views.ts'
+import { entityFields, TriggerWatch } from './training-set-watch.ts'
 
 export interface PositionOptions extends ShapeOptions {
   readonly declaration: Declaration
@@ -154,7 +151,7 @@ export class PositionRows {
   }
 
   /** Folds the log and hands over the rows, a group at a time. */
-  async run(write: (columns: readonly (readonly unknown[])[]) => void): Promise<void> {
+  async run(write: (columns: readonly ColumnValues[]) => void): Promise<void> {
     const { rowGroup, withUnserved, untilCommit, onProgress, log } = this.#options
     let group: PositionRow[] = []
     const flush = async () => {
@@ -335,85 +332,4 @@ function columnsOf({ model, views }: PositionOptions, shape: RowShape): readonly
     ...features.map((name): TableColumn => ({ name, type: 'double' })),
     ...named.slice(before.length),
   ]
-}
-
-/** The fields of the trigger that name the entities of the views. */
-function entityFields(model: Model, views: readonly FeatureView[]) {
-  const fields = new Map<string, boolean>()
-  for (const view of [...model.views, ...views]) {
-    for (const { field, many } of view.entity) {
-      fields.set(view.keys[model.trigger.name]?.[field] ?? field, many)
-    }
-  }
-  return [...fields].map(([name, many]) => ({
-    name,
-    type: many ? ('string' as const) : columnTypeOf(fieldNode(model.trigger, name)),
-    read: fieldReader(name),
-  }))
-}
-
-/** Knows the trigger in hand, and reads the views that the model does not have. */
-class TriggerWatch implements GraphPart {
-  readonly stores = []
-  readonly #model: Model
-  readonly #views: readonly FeatureView[]
-  readonly #fields: ReturnType<typeof entityFields>
-  #vectors: readonly ViewVector[] = []
-  #width = 0
-  #inHand!: TaskRecord
-
-  constructor(model: Model, views: readonly FeatureView[]) {
-    this.#model = model
-    this.#views = views
-    this.#fields = entityFields(model, views)
-    for (const view of views) {
-      for (const { field } of view.entity) {
-        const named = view.keys[model.trigger.name]?.[field] ?? field
-        if (model.trigger.fieldNames.includes(named)) continue
-        throw new RangeError(
-          `view "${view.name}" is about "${named}", but "${model.trigger.name}", which asks model "${model.name}", has no such field; it has ${model.trigger.fieldNames.join(', ')}`,
-        )
-      }
-    }
-  }
-
-  connected(states: Parameters<NonNullable<Parameters<typeof assemble>[0]['observer']>>[0]): this {
-    this.#vectors = this.#views.map(
-      (view) => new ViewVector(view, states.get(view.name)!, this.#model.trigger.name),
-    )
-    this.#width = this.#vectors.reduce((sum, { width }) => sum + width, 0)
-    return this
-  }
-
-  connect(context: Parameters<GraphPart['connect']>[0]): void {
-    context.source(this.#model.trigger.topic).subscribe((record) => this.answer(record))
-  }
-
-  answer(record: TaskRecord): void {
-    this.#inHand = record
-  }
-
-  want(record: TaskRecord, want: Parameters<NonNullable<GraphPart['want']>>[1]): void {
-    if (record.topic !== this.#model.trigger.topic) return
-    for (const vector of this.#vectors) vector.want(record.value, want)
-  }
-
-  entity(): readonly unknown[] {
-    return this.#fields.map(({ read, type }) => {
-      const value = read(this.#inHand.value)
-      if (value === null || value === undefined) return null
-      if (type === 'string') return Array.isArray(value) ? value.join('|') : String(value)
-      return value
-    })
-  }
-
-  extra(queryMs: number): Float64Array {
-    const into = new Float64Array(this.#width)
-    let at = 0
-    for (const vector of this.#vectors) {
-      vector.read(this.#inHand.value, queryMs, into, at)
-      at += vector.width
-    }
-    return into
-  }
 }

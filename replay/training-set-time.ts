@@ -1,32 +1,19 @@
 import type { Declaration } from '../models/declaration.ts'
 import type { Model } from '../models/model.ts'
-import { ModelVector } from '../models/serving/model-vector.ts'
-import { type FeatureView, requireNumbers } from '../processors/feature/feature-view.ts'
-import type { ViewState } from '../processors/feature/view-state.ts'
-import { ViewVector } from '../processors/feature/view-vector.ts'
-import type { GraphPart, Want } from '../processors/graph.ts'
-import type { TaskRecord } from '../processors/task-input.ts'
-import type { Contract } from '../state/contracts/contract.ts'
+import type { FeatureView } from '../processors/feature/feature-view.ts'
 import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { DurationMs, TimestampMs } from '../state/contracts/units.ts'
 import type { Log, LogWriter } from '../state/log/log.ts'
 import type { Database } from '../state/store/database.ts'
-import type { KeyedStore } from '../state/store/keyed-store.ts'
-import type { PackedKey } from '../state/store/packed-key.ts'
 import { type Assembly, assemble, type RecoveryProgress } from './assembly.ts'
-import type { TableColumn, TableFormat } from './table-column.ts'
+import type { ColumnValues, TableColumn, TableFormat } from './table-column.ts'
 import { columnsOfTable, columnValue, openTable, type TableReader } from './table-reader.ts'
+import { RowAsker } from './training-set-asker.ts'
 import { type FoldHorizon, foldLog, readHorizon, withTail } from './training-set-fold.ts'
-import {
-  type InputTally,
-  keyReader,
-  newInputTally,
-  type TimeUnit,
-  timeReader,
-  unitDoubt,
-} from './training-set-input.ts'
+import { type InputTally, newInputTally, type TimeUnit, timeReader, unitDoubt } from './training-set-input.ts'
 import { RowShape, type ShapeOptions } from './training-set-shape.ts'
-import { AnswerFile, SortedRows, type WaitingRow } from './training-set-spill.ts'
+import { AnswerFile, SortedRows } from './training-set-spill.ts'
+import { fieldsOf, type RowField, viewsOf } from './training-set-time-fields.ts'
 import { distinctNames } from './training-set-views.ts'
 
 /** A file of rows that want features as of a time. */
@@ -81,7 +68,7 @@ export class TimeRows {
   readonly #options: TimeOptions
   readonly #table: TableReader
   readonly #rows: SortedRows
-  readonly #asker: Asker
+  readonly #asker: RowAsker
   readonly #answers: AnswerFile
   readonly #timeOf: (value: unknown) => TimestampMs | string
 
@@ -91,7 +78,7 @@ export class TimeRows {
     readonly rows: SortedRows
     readonly tally: InputTally
     readonly shape: RowShape
-    readonly asker: Asker
+    readonly asker: RowAsker
     readonly answers: AnswerFile
     readonly assembly: Assembly
     readonly horizon: FoldHorizon
@@ -124,7 +111,7 @@ export class TimeRows {
     try {
       const tally = newInputTally()
       const balance = await readRows(options, table, fields, rows, tally)
-      const asker = new Asker(rows, fields, waitMs, tally)
+      const asker = new RowAsker(rows, fields, waitMs, tally)
       const assembly = await assemble({
         ...options,
         declaration: { ...options.declaration, models: [], streams: [], views },
@@ -146,7 +133,7 @@ export class TimeRows {
   }
 
   /** Folds the log, answers the rows in order of time, and hands them over in input order. */
-  async run(write: (columns: readonly (readonly unknown[])[]) => void): Promise<void> {
+  async run(write: (columns: readonly ColumnValues[]) => void): Promise<void> {
     const { log, database, onProgress } = this.#options
     await foldLog(this.assembly, {
       log,
@@ -163,14 +150,25 @@ export class TimeRows {
     this.#answers.close()
   }
 
-  async #write(write: (columns: readonly (readonly unknown[])[]) => void): Promise<void> {
+  async #write(write: (columns: readonly ColumnValues[]) => void): Promise<void> {
     const { labels, rowGroup } = this.#options
-    const types = this.#table.names.map((name) => this.#table.typeOf(name))
+    const given = this.#table.names
+    const types = given.map((name) => this.#table.typeOf(name))
     const { width } = this.#asker
-    let columns: unknown[][] = this.columns.map(() => [])
+    const first = given.length
+    const columns: (unknown[] | Float64Array)[] = this.columns.map((_, place) =>
+      place >= first && place < first + width ? new Float64Array(rowGroup) : [],
+    )
+    let count = 0
+    const flush = () => {
+      if (count > 0)
+        write(columns.map((column) => (Array.isArray(column) ? column : column.subarray(0, count))))
+      for (const column of columns) if (Array.isArray(column)) column.length = 0
+      count = 0
+    }
     let index = 0
     for await (const chunk of this.#table.chunks()) {
-      const given = this.#table.names.map((name) => chunk.columns.get(name)!)
+      const values = given.map((name) => chunk.columns.get(name)!)
       const answers = this.#answers.read(index, chunk.count)
       const times = chunk.columns.get(labels.time)!
       for (let row = 0; row < chunk.count; row++, index++) {
@@ -178,86 +176,23 @@ export class TimeRows {
         const atMs = typeof time === 'number' ? time : Number.NaN
         const shaped = this.shape.take(shapeRow(this.#options, chunk.columns, row, index, atMs))
         if (shaped === undefined) continue
-        let at = 0
-        for (; at < given.length; at++) columns[at]!.push(columnValue(types[at]!, given[at]![row]))
+        const put = (place: number, value: unknown) => (columns[place] as unknown[]).push(value)
+        for (let place = 0; place < first; place++)
+          put(place, columnValue(types[place]!, values[place]![row]))
         const start = row * (width + 1)
         const isAnswered = answers[start] === 1
-        for (let place = 1; place <= width; place++) {
-          const value = answers[start + place]!
-          columns[at++]!.push(isAnswered && !Number.isNaN(value) ? value : null)
+        for (let place = 0; place < width; place++) {
+          const column = columns[first + place] as Float64Array
+          column[count] = isAnswered ? answers[start + 1 + place]! : Number.NaN
         }
-        if (this.shape.hasWeight) columns[at++]!.push(shaped.weight)
-        if (this.shape.hasSplit) columns[at++]!.push(shaped.split)
-        if (columns[0]!.length >= rowGroup) {
-          write(columns)
-          columns = this.columns.map(() => [])
-        }
+        let at = first + width
+        if (this.shape.hasWeight) put(at++, shaped.weight)
+        if (this.shape.hasSplit) put(at++, shaped.split)
+        if (++count >= rowGroup) flush()
       }
     }
-    if (columns[0]!.length > 0) write(columns)
+    flush()
   }
-}
-
-interface Field {
-  readonly field: string
-  readonly column: string
-  readonly read: (value: unknown) => unknown
-}
-
-/** What the rows of a file name: the entities of the views, or the fields of a model's trigger. */
-function fieldsOf(
-  { labels, model }: TimeOptions,
-  views: readonly FeatureView[],
-  table: TableReader,
-): readonly Field[] {
-  const found = new Map<string, Field>()
-  const add = (field: string, contract: Contract, source: string) => {
-    const column = labels.keys?.[field] ?? field
-    if (table.names.includes(column)) found.set(field, { field, column, read: keyReader(contract, source) })
-    return found.has(field)
-  }
-  if (model !== undefined) {
-    for (const field of model.trigger.fieldNames) add(field, model.trigger, field)
-  }
-  for (const view of views) {
-    const [source] = view.sources
-    for (const { field } of view.entity) {
-      const asked = model === undefined ? field : (view.keys[model.trigger.name]?.[field] ?? field)
-      if (add(asked, source!, view.keys[source!.name]?.[field] ?? field)) continue
-      throw new RangeError(
-        `view "${view.name}" is about "${asked}", but ${labels.path} has no such column; it has ${table.names.join(', ')}. Name the column with keys (--key ${asked}=<column>)`,
-      )
-    }
-  }
-  if (!table.names.includes(labels.time)) {
-    throw new RangeError(
-      `${labels.path} has no column "${labels.time}" for the time; it has ${table.names.join(', ')}`,
-    )
-  }
-  return [...found.values()]
-}
-
-function viewsOf(
-  { declaration, labels, model, extraViews }: TimeOptions,
-  table: TableReader,
-): readonly FeatureView[] {
-  if (model !== undefined) return [...new Set([...model.views, ...extraViews])]
-  const isNamed = (view: FeatureView) =>
-    view.entity.every(({ field }) => table.names.includes(labels.keys?.[field] ?? field))
-  const unknown = labels.views?.find((name) => declaration.views.every((view) => view.name !== name))
-  if (unknown !== undefined) {
-    throw new RangeError(
-      `there is no view "${unknown}"; there are ${declaration.views.map(({ name }) => name).join(', ')}`,
-    )
-  }
-  const declared = declaration.views.filter((view) =>
-    labels.views === undefined ? extraViews.length === 0 && isNamed(view) : labels.views.includes(view.name),
-  )
-  for (const view of declared) requireNumbers(view, 'a training set fills its columns')
-  if (declared.length + extraViews.length > 0) return [...declared, ...extraViews]
-  throw new RangeError(
-    `no view's entity is among the columns of ${labels.path} (${table.names.join(', ')}); name columns with keys (--key <entity>=<column>)`,
-  )
 }
 
 function waitOf(given: DurationMs | undefined, views: readonly FeatureView[]): DurationMs {
@@ -311,7 +246,7 @@ const labelOf = (columns: ReadonlyMap<string, readonly unknown[]>, name: string,
 async function readRows(
   options: TimeOptions,
   table: TableReader,
-  fields: readonly Field[],
+  fields: readonly RowField[],
   rows: SortedRows,
   tally: InputTally,
 ): Promise<ReadonlyMap<number, number>> {
@@ -374,143 +309,4 @@ function refuseOtherUnit({ labels }: TimeOptions, tally: InputTally): void {
   if (labels.timeUnit !== undefined) return
   const doubt = unitDoubt(tally)
   if (doubt !== undefined) throw doubt
-}
-
-/** Answers each row just before the first record that is later than it waits for. */
-class Asker implements GraphPart {
-  readonly stores = []
-  readonly waitMs: DurationMs
-  answers!: AnswerFile
-  width = 0
-  readonly #rows: SortedRows
-  readonly #fields: readonly Field[]
-  readonly #tally: InputTally
-  /** Rows whose keys were asked for ahead of their turn. */
-  #ahead: WaitingRow[] = []
-  #vector!: Float64Array
-  #nobody!: Float64Array
-  #readers: readonly { readonly at: number; readonly state: ViewState; readonly vector: ViewVector }[] = []
-  #model: ModelVector | undefined
-  #modelWidth = 0
-  #topics: ReadonlySet<string> = new Set()
-  #streamTimeMs = Number.NEGATIVE_INFINITY
-  #failure: unknown
-
-  constructor(rows: SortedRows, fields: readonly Field[], waitMs: DurationMs, tally: InputTally) {
-    this.#rows = rows
-    this.#fields = fields
-    this.waitMs = waitMs
-    this.#tally = tally
-  }
-
-  connected(
-    states: ReadonlyMap<string, ViewState>,
-    views: readonly FeatureView[],
-    model: Model | undefined,
-  ): this {
-    this.#model = model && new ModelVector(model, states)
-    this.#modelWidth = this.#model?.width ?? 0
-    let at = this.#modelWidth
-    this.#readers = views
-      .filter((view) => !model?.views.includes(view))
-      .map((view) => {
-        const state = states.get(view.name)!
-        const reader = { at, state, vector: new ViewVector(view, state, model?.trigger.name ?? '') }
-        at += view.features.size
-        return reader
-      })
-    this.width = at
-    this.#vector = new Float64Array(at)
-    this.#nobody = new Float64Array(at)
-    this.#topics = new Set(views.flatMap(({ sources }) => sources.map(({ topic }) => topic)))
-    return this
-  }
-
-  connect(context: Parameters<GraphPart['connect']>[0]): void {
-    for (const topic of this.#topics) context.source(topic).subscribe((record) => this.#meet(record))
-  }
-
-  want(record: TaskRecord, want: Want): void {
-    for (;;) {
-      const { head } = this.#rows
-      if (head === undefined || head.queryMs + this.waitMs >= record.timestampMs) return
-      const row = this.#rows.take()
-      this.#ahead.push(row)
-      this.#wantRow(row, want)
-    }
-  }
-
-  throwFailure(): void {
-    if (this.#failure !== undefined) throw this.#failure
-  }
-
-  /** Rows later than the log: they see all of it. */
-  async answerRest(database: Database): Promise<void> {
-    this.throwFailure()
-    for (;;) {
-      const wanted = new Map<KeyedStore, Set<PackedKey>>()
-      const want: Want = (store, key) => {
-        const keys = wanted.get(store) ?? new Set()
-        wanted.set(store, keys.add(key))
-      }
-      const rows = this.#ahead.splice(0)
-      while (rows.length < 1_000 && this.#rows.head !== undefined) rows.push(this.#rows.take())
-      if (rows.length === 0) return
-      for (const row of rows) this.#wantRow(row, want)
-      await Promise.all([...wanted].map(([store, keys]) => store.prefetch(database, [...keys])))
-      for (const row of rows) this.#answer(row)
-      this.throwFailure()
-    }
-  }
-
-  #wantRow(row: WaitingRow, want: Want): void {
-    const event = this.#eventOf(row)
-    this.#model?.want(event, want)
-    for (const { vector } of this.#readers) vector.want(event, want)
-  }
-
-  #meet(record: TaskRecord): void {
-    if (this.#failure !== undefined) return
-    const { timestampMs } = record
-    if (timestampMs > this.#streamTimeMs) this.#streamTimeMs = timestampMs
-    else if (timestampMs < this.#streamTimeMs - this.waitMs) this.#tally.lateRecords++
-    try {
-      for (;;) {
-        const row = this.#ahead[0] ?? this.#rows.head
-        if (row === undefined || row.queryMs + this.waitMs >= timestampMs) return
-        this.#answer(this.#ahead.length > 0 ? this.#ahead.shift()! : this.#rows.take())
-      }
-    } catch (error) {
-      this.#failure = error
-    }
-  }
-
-  #eventOf({ values }: WaitingRow): object {
-    return Object.fromEntries(this.#fields.map(({ field }, index) => [field, values[index]]))
-  }
-
-  #answer(row: WaitingRow): void {
-    const { queryMs, index } = row
-    const event = this.#eventOf(row)
-    const tally = this.#tally
-    if (queryMs < tally.firstEventMs) tally.beforeLog++
-    else if (queryMs > this.#streamTimeMs) tally.afterLog++
-    try {
-      this.#model?.read(event, queryMs, this.#vector)
-    } catch {
-      // A function of the request that throws costs its row the model's columns, as it costs a live request its answer.
-      tally.functionFailed++
-      this.#vector.fill(Number.NaN, 0, this.#modelWidth)
-    }
-    let isKnown = this.#readers.length === 0
-    for (const { at, state, vector } of this.#readers) {
-      vector.read(event, queryMs, this.#vector, at)
-      state.readOne(null, queryMs, this.#nobody, at)
-      for (let place = at; !isKnown && place < at + vector.width; place++) {
-        isKnown = !Object.is(this.#vector[place], this.#nobody[place])
-      }
-    }
-    if (!isKnown) tally.unknownEntity++
-    this.answers.put(index, this.#vector)
-  }
 }
