@@ -1,5 +1,9 @@
 import type { Declaration } from '../models/declaration.ts'
-import type { DeclaredExpectation, ExpectationSeverity } from '../models/quality/expectation.ts'
+import type {
+  DeclaredExpectation,
+  ExpectationKind,
+  ExpectationSeverity,
+} from '../models/quality/expectation.ts'
 import type { Failure, WindowVerdict } from '../models/quality/subject-quality.ts'
 import { readLayouts } from '../state/commit/commit-log.ts'
 import type { BoundContract } from '../state/contracts/codec.ts'
@@ -37,6 +41,7 @@ export interface WorstWindow {
 export interface ExpectationReport {
   readonly subject: string
   readonly name: string
+  readonly kind: ExpectationKind
   readonly severity: ExpectationSeverity
   readonly expected: string
   /** What `judged`, `passed` and `failed` count. */
@@ -94,10 +99,21 @@ export async function qualityReport(options: QualityReportOptions): Promise<Qual
   while ((await task.step()) !== undefined) onProgress(task.processed)
   await task.flush()
   const expectations = quality.tallies().map(({ subject, expectation, judged, failed }) => {
-    const { name, severity, text: expected, isOfRows } = expectation
+    const { name, kind, severity, text: expected, isOfRows } = expectation
     const unit = isOfRows ? ('rows' as const) : ('windows' as const)
     const passed = judged - failed
-    return { subject, name, severity, expected, unit, judged, passed, failed, worst: found.of(expectation) }
+    return {
+      subject,
+      name,
+      kind,
+      severity,
+      expected,
+      unit,
+      judged,
+      passed,
+      failed,
+      worst: found.of(expectation),
+    }
   })
   return {
     records: task.processed,

@@ -253,12 +253,25 @@ function textOf(spec: Expectation): string {
   if ('distinct' in spec) {
     return `different values ${boundsText(spec.distinct.atLeast, spec.distinct.atMost)}`
   }
-  if ('freshness' in spec) return `an event not older than ${spec.freshness.atMost} ms`
+  if ('freshness' in spec) return `an event not older than ${durationText(spec.freshness.atMost)}`
   if ('volume' in spec) {
     return `events ${boundsText(spec.volume.atLeast, spec.volume.atMost)} times those of a week before`
   }
   const { distance = 'population-stability', atMost } = spec.distribution
   return `a ${distance} distance from the reference of at most ${atMost}`
+}
+
+const durationUnits = [
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['min', 60_000],
+  ['s', 1_000],
+] as const
+
+/** A duration for a person, to a tenth of its largest unit. */
+export function durationText(ms: DurationMs): string {
+  const [name, unitMs] = durationUnits.find(([, unit]) => ms >= unit) ?? (['ms', 1] as const)
+  return `${Math.round((ms / unitMs) * 10) / 10} ${name}`
 }
 
 function boundsText(least: number | undefined, most: number | undefined): string {

@@ -1,7 +1,7 @@
 import type { TimestampMs } from '../../state/contracts/units.ts'
 import { days } from '../../state/contracts/units.ts'
 import type { OrderedStore } from '../../state/store/state-store.ts'
-import type { DeclaredExpectation, Expectations } from './expectation.ts'
+import { type DeclaredExpectation, durationText, type Expectations } from './expectation.ts'
 import { type RowCheck, rowCheck, shown } from './row-check.ts'
 import { type Counted, type Judgement, type WindowMeasure, windowMeasure, within } from './window-measure.ts'
 
@@ -257,7 +257,7 @@ export class SubjectQuality {
     totals.failed[index]!++
     const what =
       expectation.field === undefined ? expectation.kind : `${expectation.kind} of ${expectation.field}`
-    const message = `${what} is ${Number(value.toPrecision(6))} in the window of ${count} from ${startMs}, expected ${expectation.text}`
+    const message = `${what} is ${Number(value.toPrecision(6))} in the window of ${count} from ${new Date(startMs).toISOString()}, expected ${expectation.text}`
     failures.push({ subject, expectation, value, bound, message, atMs: startMs + windowMs })
   }
 
@@ -281,7 +281,7 @@ export class SubjectQuality {
     this.#verdict(this.#freshness, endMs - windowMs, judged, failed, ageMs)
     if (failed === 0 || totals.silentSinceMs === totals.newestMs) return
     totals.silentSinceMs = totals.newestMs
-    const message = `the newest event is ${firstStale - totals.newestMs} ms old at ${firstStale}, expected ${expectation.text}`
+    const message = `the newest event is ${durationText(firstStale - totals.newestMs)} old at ${new Date(firstStale).toISOString()}, expected ${expectation.text}`
     failures.push({
       subject,
       expectation,

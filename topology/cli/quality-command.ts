@@ -1,3 +1,4 @@
+import { durationText } from '../../models/quality/expectation.ts'
 import type { QualityReport } from '../../replay/quality.ts'
 import { folderQuality } from '../runtime/folder-replay.ts'
 import { CliError } from './cli-error.ts'
@@ -46,9 +47,10 @@ function text({ records, order, subjects, expectations, isMet }: QualityReport):
     count(each.failed),
     each.unit,
   ])
-  const worst = expectations.flatMap(({ subject, name, expected, unit, worst: windows }) =>
+  const worst = expectations.flatMap(({ subject, name, kind, expected, unit, worst: windows }) =>
     windows.map(({ fromMs, count: of, failed, value }) => {
-      const found = unit === 'rows' ? `${count(failed)} of ${count(of)} rows` : figure(value)
+      const measured = kind === 'freshness' ? durationText(value) : figure(value)
+      const found = unit === 'rows' ? `${count(failed)} of ${count(of)} rows` : measured
       return `  ${isoTime(fromMs)}  ${subject}, ${name}: ${found}; expected ${expected}`
     }),
   )

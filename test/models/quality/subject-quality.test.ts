@@ -22,6 +22,7 @@ interface Row {
 
 const hour = hours(1)
 const start = days(19_000)
+const iso = (ms: number) => new Date(ms).toISOString()
 
 function judged(list: readonly Expectation<'fare' | 'zone'>[], grace = 0) {
   const declared = expect(trip, list, { grace })
@@ -89,11 +90,11 @@ describe('expectations of one subject', () => {
     ])
     verify(alerts.map(({ message, atMs }) => [message, atMs - week])).toEqual([
       [
-        `volume is 0.25 in the window of 1 from ${week}, expected events from 0.5 to 2 times those of a week before`,
+        `volume is 0.25 in the window of 1 from ${iso(week)}, expected events from 0.5 to 2 times those of a week before`,
         hour,
       ],
       [
-        `volume is 0 in the window of 0 from ${week + hour}, expected events from 0.5 to 2 times those of a week before`,
+        `volume is 0 in the window of 0 from ${iso(week + hour)}, expected events from 0.5 to 2 times those of a week before`,
         2 * hour,
       ],
     ])
