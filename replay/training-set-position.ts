@@ -88,6 +88,9 @@ export class PositionRows {
   readonly horizon: FoldHorizon
   readonly labels: LabelTally
   readonly assembly: Assembly
+  /** Place of the first feature among the columns. */
+  readonly #featuresFrom: number
+  readonly #featureCount: number
   readonly #options: PositionOptions
   readonly #index: LabelIndex
   readonly #made: PositionRow[]
@@ -111,6 +114,12 @@ export class PositionRows {
     this.#made = made
     this.#served = served
     this.columns = columnsOf(options, shape)
+    this.#featureCount = featureNames(options).length
+    const [first] = featureNames(options)
+    this.#featuresFrom = Math.max(
+      0,
+      this.columns.findIndex(({ name }) => name === first),
+    )
   }
 
   static async open(options: PositionOptions): Promise<PositionRows> {
@@ -207,8 +216,10 @@ export class PositionRows {
   }
 
   /** Labels and shapes a group of rows: the columns of those that are kept. */
-  async #shaped(rows: readonly PositionRow[]): Promise<unknown[][]> {
-    const columns: unknown[][] = this.columns.map(() => [])
+  async #shaped(rows: readonly PositionRow[]): Promise<readonly ColumnValues[]> {
+    const from = this.#featuresFrom
+    const features = Array.from({ length: this.#featureCount }, () => new Float64Array(rows.length))
+    const others: unknown[][] = Array.from({ length: this.columns.length - features.length }, () => [])
     const found = await this.#index.find(rows.map(({ made }) => made))
     for (const [index, row] of rows.entries()) {
       const label = this.#labelOf(row.made, found[index])
@@ -221,9 +232,14 @@ export class PositionRows {
       } else this.tally.labelled++
       const { made } = row
       const shaped = this.shape.take(shapeRow(made, label?.value ?? null, this.#options.group))
-      if (shaped !== undefined) this.#put(columns, row, label, shaped)
+      if (shaped !== undefined) this.#put(features, others, row, label, shaped)
     }
-    return columns
+    const kept = others[0]!.length
+    return [
+      ...others.slice(0, from),
+      ...features.map((column) => column.subarray(0, kept)),
+      ...others.slice(from),
+    ]
   }
 
   #labelOf(made: Prediction, found: FoundLabel | 'late' | undefined): FoundLabel | undefined {
@@ -241,21 +257,29 @@ export class PositionRows {
     return { value: missing, labeledAt, corrected: false }
   }
 
-  #put(columns: unknown[][], row: PositionRow, label: FoundLabel | undefined, shaped: ShapedRow): void {
-    const { made, served, entity, extra } = row
+  #put(
+    features: readonly Float64Array[],
+    others: readonly unknown[][],
+    { made, served, entity, extra }: PositionRow,
+    label: FoundLabel | undefined,
+    shaped: ShapedRow,
+  ): void {
     // What was served is what the model saw, even where the fold gives something else.
-    const features = served?.featureSet === made.featureSet ? served.features : made.features
-    const numbers = Buffer.from(features.buffer, features.byteOffset, features.byteLength)
+    const vector = served?.featureSet === made.featureSet ? served.features : made.features
+    const numbers = new DataView(vector.buffer, vector.byteOffset, vector.byteLength)
+    const own = numbers.byteLength / 8
+    const row = others[0]!.length
+    for (const [place, column] of features.entries()) {
+      column[row] = place < own ? numbers.getFloat64(place * 8, true) : extra[place - own]!
+    }
     let at = 0
-    const put = (value: unknown) => columns[at++]!.push(value)
+    const put = (value: unknown) => others[at++]!.push(value)
     put(made.requestId)
     for (const part of entity) put(part)
     put(made.predictedAt)
     put(made.position.offsets)
     put(made.triggerPartition)
     put(made.triggerOffset)
-    for (let offset = 0; offset < numbers.length; offset += 8) put(orNull(numbers.readDoubleLE(offset)))
-    for (const value of extra) put(orNull(value))
     put(label?.value ?? null)
     put(label?.labeledAt ?? null)
     put(served === undefined ? null : orNull(served.output))
@@ -303,9 +327,11 @@ async function countLabels(
   return shape.labels
 }
 
+const featureNames = ({ model, views }: Pick<PositionOptions, 'model' | 'views'>): readonly string[] =>
+  distinctNames([...model.columns, ...views.flatMap((view) => [...view.features.keys()])])
+
 function columnsOf({ model, views }: PositionOptions, shape: RowShape): readonly TableColumn[] {
-  const extra = views.flatMap((view) => [...view.features.keys()])
-  const features = distinctNames([...model.columns, ...extra])
+  const features = featureNames({ model, views })
   const before: readonly TableColumn[] = [
     { name: 'requestId', type: 'string' },
     ...entityFields(model, views).map(({ name, type }) => ({ name, type })),
