@@ -190,6 +190,23 @@ describe('expectations of a topology', () => {
     await engine.close()
   })
 
+  test('refuse a request behind a backlog: it is not answered ahead of its turn either', async () => {
+    const declaration = shopWith(expect(visit, [{ field: 'page', matches: /^\//, severity: 'quarantine' }]))
+    const engine = await Engine.open({ topology: declaration, now, task: { batchRecords: 20 } })
+    const events = shopEvents(1_500)
+    await append(engine, events)
+    engine.run()
+    const asked = (visitId: string, page: string) =>
+      engine.predict('buys', { visitId, visitor: 'visitor-1', page, at: now() - 1_000 })
+    const [good, bad] = await Promise.allSettled([asked('good', '/hats'), asked('bad', 'hats')])
+    await engine.caughtUp()
+    verify(good.status).toBe('fulfilled')
+    verify(bad).toMatchObject({ status: 'rejected', reason: { code: 'prediction-failed' } })
+    verify(await engine.prediction('buys', 'bad')).toBeUndefined()
+    verify(await deadLettersOf(engine)).toBe(1)
+    await engine.close()
+  })
+
   test('stop the engine at a record, every time, until the declaration lets it pass', async () => {
     const data = folder()
     const strict = shopWith(expect(outcome, [{ field: 'spent', range: { min: 0 }, severity: 'stop' }]))
