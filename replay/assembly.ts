@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Declaration } from '../models/declaration.ts'
 import type { Expectations } from '../models/quality/expectation.ts'
 import { QualityGate } from '../models/quality/quality-gate.ts'
@@ -204,6 +205,8 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
   }
 }
 
+const commitsPerTurn = 16
+
 async function recover(
   task: Task,
   log: Log,
@@ -225,6 +228,8 @@ async function recover(
     done++
     records += commit.count
     onProgress?.({ commits: done, of, records })
+    // Reading from a file system's cache never waits: without a turn of the event loop no checkpoint would reach the disk.
+    if (done % commitsPerTurn === 0) await nextTurn()
   }
   return { commits: done, of, records }
 }

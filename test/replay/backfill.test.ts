@@ -217,3 +217,24 @@ describe('headwater replay backfill', () => {
     expect(existsSync(join(data, 'backfill'))).toBe(false)
   })
 })
+
+describe('a start that folds its log anew', () => {
+  test('checkpoints on its way: cut off, it does not begin again', async () => {
+    const data = folder()
+    await (await started(data, shopEvents(1_200))).close()
+    const task = { checkpointEvents: 150 }
+    const cut = async (onRecovery?: () => void) => {
+      const options = { topology: widerShop, data, now, task }
+      return Engine.open({ ...options, ...(onRecovery === undefined ? {} : { onRecovery }) })
+    }
+    let commits = 0
+    const failed = cut(() => {
+      if (++commits === 800) throw new Error('cut off')
+    })
+    await expect(failed).rejects.toThrow('cut off')
+    const engine = await cut()
+    expect(engine.recovered.of).toBeLessThan(engine.assembly.task.position.sequence - 300)
+    await engine.close()
+    expect(await isSound(data)).toBe(true)
+  })
+})
