@@ -12,7 +12,6 @@ export interface WaitingRow {
   readonly values: readonly unknown[]
 }
 
-const runRows = 1 << 17
 const bufferBytes = 1 << 16
 const headBytes = 20
 
@@ -22,17 +21,20 @@ const headBytes = 20
  */
 export class SortedRows {
   readonly #path: string
+  readonly #runRows: number
   #pending: WaitingRow[] = []
   readonly #runs: string[] = []
   #readers: RunReader[] = []
 
-  constructor(path: string) {
+  /** `runRows` are sorted in memory at once. */
+  constructor(path: string, runRows = 1 << 17) {
     this.#path = path
+    this.#runRows = runRows
   }
 
   add(row: WaitingRow): void {
     this.#pending.push(row)
-    if (this.#pending.length >= runRows) this.#spill()
+    if (this.#pending.length >= this.#runRows) this.#spill()
   }
 
   /** No more rows come. */

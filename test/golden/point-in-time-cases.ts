@@ -47,11 +47,15 @@ const missing: Readonly<Record<string, string>> = {
  * Runs a case with a feature view, or with a stream join or sessions where it
  * is about those. A case that records another project's defect passes when the
  * engine's answer differs. With `restart` the state is saved and restored in
- * the middle.
+ * the middle. `runFeed` is how a view is asked.
  */
-export async function runPointInTimeCase(each: PointInTimeCase, restart?: DatabaseOf): Promise<CaseResult> {
+export async function runPointInTimeCase(
+  each: PointInTimeCase,
+  restart?: DatabaseOf,
+  runFeed: typeof runViewFeed = runViewFeed,
+): Promise<CaseResult> {
   const { id, expected } = each
-  const got = await answerOf(each, restart)
+  const got = await answerOf(each, restart, runFeed)
   if (typeof got === 'string') return { id, status: 'not-applicable', expected, got: undefined, reason: got }
   const wanted = wantedOf(each)
   const isSame = closeTo(got, wanted, isRounded(each))
@@ -76,8 +80,12 @@ const isRounded = ({ id }: PointInTimeCase): boolean =>
   id === 'fennel.exp_decay_sum' || id === 'metarank.rate.normalised'
 
 /** The answer, or why there is none. */
-async function answerOf(each: PointInTimeCase, restart: DatabaseOf | undefined): Promise<Json> {
-  const run = async (feed: ViewFeed): Promise<Json> => await runViewFeed(feed, restart)
+async function answerOf(
+  each: PointInTimeCase,
+  restart: DatabaseOf | undefined,
+  runFeed: typeof runViewFeed,
+): Promise<Json> {
+  const run = async (feed: ViewFeed): Promise<Json> => await runFeed(feed, restart)
   switch (each.kind) {
     case 'pit_latest':
       if (each.id.startsWith('hopsworks')) return run(marketingFeed(each))

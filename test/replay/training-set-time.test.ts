@@ -153,6 +153,11 @@ test('rows that do not wait see what had come by then, and it is told', async ()
   const whole = asked.map((row) => naive(row).orders10m)
   expect(counts.every((count, index) => count <= whole[index]!)).toBe(true)
   expect(counts).not.toEqual(whole)
+  const own = file('orders.ndjson', orders.map((row) => JSON.stringify(row)).join('\n'))
+  await make({ path: own, time: 'at', waitMs: 0 })
+  // Of each five that came together the last two are later than all payments before them.
+  const inTime = (await rowsOf()).filter((_, index) => index % 7 !== 6 && index % 5 >= 3)
+  expect(inTime.map((row) => row['lastAmount'])).toEqual(inTime.map((row) => Number(row['amount'])))
   await expect(make({ path, time: 'at', waitMs: minutes(11) })).rejects.toThrow('Declare a larger disorder')
 })
 
