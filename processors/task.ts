@@ -246,6 +246,11 @@ export class Task {
     }
   }
 
+  /** The next commit puts the layout on the log, where it is not yet: state may have been made by a fold that commits nothing. */
+  announceLayout(): void {
+    this.#layout = ''
+  }
+
   #endsOf(commit: CommitEvent, layouts: ReadonlyMap<string, TaskLayout>): readonly number[] {
     const names = layouts.get(commit.layout)?.inputs
     if (names === undefined) {
@@ -286,7 +291,8 @@ export class Task {
       dirtyBytes >= checkpointBytes
     if (!isDue) return
     const isReady = stores.every((store) => store.collectSome === undefined || store.dirtyBytes === 0)
-    if (!isLive || isReady || this.#early.length >= 200 * mostEarlyChanges) void this.#startCheckpoint(durable)
+    if (!isLive || isReady || this.#early.length >= 200 * mostEarlyChanges)
+      void this.#startCheckpoint(durable)
   }
 
   /** Waits for every commit to be durable and for a last checkpoint that holds everything. */

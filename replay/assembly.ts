@@ -201,7 +201,7 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
     outputs,
     layout,
     quality,
-    recover: (onProgress, onBatch) => recover(task, log, engine, onProgress, onBatch),
+    recover: (onProgress, onBatch) => recover(task, layout, log, engine, onProgress, onBatch),
   }
 }
 
@@ -209,6 +209,7 @@ const commitsPerTurn = 16
 
 async function recover(
   task: Task,
+  layout: string,
   log: Log,
   { commit: commits, taskLayout }: BoundEngineContracts,
   onProgress?: (progress: RecoveryProgress) => void,
@@ -231,6 +232,7 @@ async function recover(
     // Reading from a file system's cache never waits: without a turn of the event loop no checkpoint would reach the disk.
     if (done % commitsPerTurn === 0) await nextTurn()
   }
+  if (!layouts.has(layout)) task.announceLayout()
   return { commits: done, of, records }
 }
 

@@ -22,6 +22,8 @@ import { assemble } from './assembly.ts'
 /** Says in `ready.json` what the shadow is a fold of. */
 interface Ready {
   readonly layout: string
+  /** Present where the shadow holds these views alone, to be put beside the state instead of in its place. */
+  readonly views?: readonly string[]
 }
 
 const folderOf = (data: string): string => join(data, 'backfill')
@@ -31,9 +33,12 @@ const readyFile = (data: string): string => join(folderOf(data), 'ready.json')
 export const shadowFolder = (data: string): string => join(folderOf(data), 'state')
 
 /** Makes the shadow the state of the next start with the same declaration. */
-export function markReady(data: string, layout: string): void {
+export function markReady(data: string, { layout, views }: Ready): void {
   const partial = `${readyFile(data)}.part`
-  writeFileSync(partial, JSON.stringify({ layout } satisfies Ready))
+  writeFileSync(
+    partial,
+    JSON.stringify({ layout, ...(views === undefined ? {} : { views }) } satisfies Ready),
+  )
   renameSync(partial, readyFile(data))
 }
 
@@ -58,8 +63,8 @@ export function discardBackfill(data: string): boolean {
  */
 export async function adoptBackfill(data: string, declaration: Declaration): Promise<boolean> {
   if (!existsSync(readyFile(data))) return false
-  const { layout } = JSON.parse(readFileSync(readyFile(data), 'utf8')) as Ready
-  if (layout !== (await layoutOfDeclaration(declaration))) return false
+  const { layout, views } = JSON.parse(readFileSync(readyFile(data), 'utf8')) as Ready
+  if (views !== undefined || layout !== (await layoutOfDeclaration(declaration))) return false
   const [state, shadow] = [join(data, 'state'), shadowFolder(data)]
   const replaced = join(folderOf(data), 'replaced')
   if (existsSync(shadow)) {
@@ -72,8 +77,18 @@ export async function adoptBackfill(data: string, declaration: Declaration): Pro
   return true
 }
 
+/** The views of a finished shadow that belong beside the state of this declaration; undefined where there are none. */
+export async function viewsToMerge(
+  data: string,
+  declaration: Declaration,
+): Promise<readonly string[] | undefined> {
+  if (!existsSync(readyFile(data))) return undefined
+  const { layout, views } = JSON.parse(readFileSync(readyFile(data), 'utf8')) as Ready
+  return layout === (await layoutOfDeclaration(declaration)) ? views : undefined
+}
+
 /** The name of what a declaration folds, as a task of it would give it. */
-async function layoutOfDeclaration(declaration: Declaration): Promise<string> {
+export async function layoutOfDeclaration(declaration: Declaration): Promise<string> {
   const log = openMemoryLog({ now: () => 0 })
   const registry = await embeddedRegistry(memoryJournal())
   const writer = await log.writer('layout')

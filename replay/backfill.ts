@@ -2,14 +2,16 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Declaration } from '../models/declaration.ts'
 import type { CommitEvent } from '../processors/task.ts'
 import { readLayouts } from '../state/commit/commit-log.ts'
-import type { BoundContract } from '../state/contracts/codec.ts'
-import type { TaskLayoutEvent } from '../state/contracts/engine-contracts.ts'
+import { type BoundContract, bindContract } from '../state/contracts/codec.ts'
+import { engineContracts, type TaskLayoutEvent } from '../state/contracts/engine-contracts.ts'
 import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { DurationMs } from '../state/contracts/units.ts'
 import type { Log } from '../state/log/log.ts'
 import type { Database } from '../state/store/database.ts'
 import { type Assembly, assemble } from './assembly.ts'
 import { DeclaredLog } from './backfill-log.ts'
+import { addedViews, onlyViews } from './backfill-merge.ts'
+import { layoutOfDeclaration } from './backfill-swap.ts'
 
 export interface BackfillOptions {
   readonly declaration: Declaration
@@ -51,8 +53,10 @@ export interface BackfillReport extends BackfillProgress {
   readonly outcome: 'ready' | 'interrupted' | 'unchanged'
   /** Commits of the live engine that the shadow holds. */
   readonly commits: number
-  /** Names the declaration that the shadow is a fold of. */
+  /** Names the declaration that the shadow is for. */
   readonly layout: string
+  /** Views that are new, where nothing else is: only they are folded, and put beside the live state. */
+  readonly views?: readonly string[]
   /** Records that the live engine never read, of events that are new inputs: it reads them after the swap. */
   readonly unread: number
 }
@@ -67,7 +71,34 @@ export interface BackfillEstimate {
   readonly layout: string
   /** False: the live state is a fold of this declaration already. */
   readonly isNeeded: boolean
+  /** Views that are new, where nothing else is: only they would be folded. */
+  readonly views?: readonly string[]
   readonly unread: number
+}
+
+/** What has to be folded: the views that are new, where they are all that is new, else the whole declaration. */
+async function planned({ declaration, log, registry }: BackfillOptions): Promise<{
+  readonly declaration: Declaration
+  readonly layout: string
+  readonly views?: readonly string[]
+}> {
+  const layout = await layoutOfDeclaration(declaration)
+  const own = new DeclaredLog(log)
+  const commits = await bindContract(engineContracts(declaration.name).commit, registry)
+  await own.createTopic({ name: commits.contract.topic, partitions: 1 })
+  const live = (await lastCommit(own, commits as BoundContract<object> as BoundContract<CommitEvent>))?.layout
+  const added = live === undefined ? undefined : await addedViews(declaration, live)
+  if (added === undefined) return { declaration, layout }
+  return { declaration: onlyViews(declaration, added), layout, views: added.map(({ name }) => name) }
+}
+
+async function lastCommit(log: Log, commits: BoundContract<CommitEvent>): Promise<CommitEvent | undefined> {
+  const { topic } = commits.contract
+  const { end } = await log.offsets(topic, 0)
+  if (end === 0n) return undefined
+  const at = { topic, partition: 0, offset: end - 1n, maxBytes: 1 }
+  const { bytes, count, valueStart, valueEnd } = await log.read(at)
+  return count === 0 ? undefined : commits.readValue(bytes, valueStart[0]!, valueEnd[0]!)
 }
 
 /** Every commit is followed as `recover` follows it; the two differ in where the state goes and in who waits. */
@@ -81,19 +112,31 @@ class Shadow {
   /** Of the next commit to look at. */
   #commitOffset = 0n
 
-  private constructor(assembly: Assembly, options: BackfillOptions) {
+  /** Of the whole declaration, whatever part of it is folded. */
+  readonly layout: string
+  readonly views: readonly string[] | undefined
+
+  private constructor(
+    assembly: Assembly,
+    options: BackfillOptions,
+    layout: string,
+    views: readonly string[] | undefined,
+  ) {
+    this.layout = layout
+    this.views = views
     this.assembly = assembly
     this.#options = options
     this.#startedMs = options.elapsedMs()
   }
 
   static async open(options: BackfillOptions): Promise<Shadow> {
-    const { declaration, registry, database, checkpointEvents } = options
+    const { registry, database, checkpointEvents } = options
+    const { declaration, layout, views } = await planned(options)
     const log = new DeclaredLog(options.log)
     const writer = await log.writer('backfill')
     const task = checkpointEvents === undefined ? {} : { task: { checkpointEvents } }
     const assembly = await assemble({ declaration, log, writer, registry, database, ...task })
-    return new Shadow(assembly, { ...options, log })
+    return new Shadow(assembly, { ...options, log }, layout, views)
   }
 
   /** Layout of the live engine's last commit; undefined before its first. */
@@ -130,7 +173,7 @@ class Shadow {
       if (!layouts.has(commit.layout)) return true
       await task.follow(commit, layouts)
       task.checkpointIfDue(Promise.resolve())
-      this.#records += commit.count
+      this.#records = task.processed
       onProgress?.(this.progress())
       // A turn of the event loop: for the checkpoint to reach the disk, and for whoever stops this.
       await nextTurn()
@@ -211,17 +254,8 @@ class Shadow {
     return readLayouts(this.#options.log, engine.taskLayout as BoundContract<TaskLayoutEvent>, task.id)
   }
 
-  async #lastCommit(): Promise<CommitEvent | undefined> {
-    const { topic } = this.#contract.contract
-    const { end } = await this.#options.log.offsets(topic, 0)
-    if (end === 0n) return undefined
-    const { bytes, count, valueStart, valueEnd } = await this.#options.log.read({
-      topic,
-      partition: 0,
-      offset: end - 1n,
-      maxBytes: 1,
-    })
-    return count === 0 ? undefined : this.#contract.readValue(bytes, valueStart[0]!, valueEnd[0]!)
+  #lastCommit(): Promise<CommitEvent | undefined> {
+    return lastCommit(this.#options.log, this.#contract)
   }
 }
 
@@ -237,10 +271,17 @@ export async function backfill(options: BackfillOptions): Promise<BackfillReport
   const { log, signal, follow = false } = options
   const shadow = await Shadow.open(options)
   const { task } = shadow.assembly
-  const { layout } = shadow.assembly
+  const { layout, views } = shadow
   const report = async (outcome: BackfillReport['outcome']): Promise<BackfillReport> => {
     const [commits, unread] = [task.position.sequence, await shadow.unread()]
-    return { outcome, ...shadow.progress(), commits, layout, unread }
+    return {
+      outcome,
+      ...shadow.progress(),
+      commits,
+      layout,
+      unread,
+      ...(views === undefined ? {} : { views }),
+    }
   }
   if ((await shadow.liveLayout()) === layout) return report('unchanged')
   await shadow.load()
@@ -264,7 +305,7 @@ export async function estimateBackfill(
 ): Promise<BackfillEstimate> {
   const { elapsedMs, sampleMs = 3_000 } = options
   const shadow = await Shadow.open(options)
-  const { layout } = shadow.assembly
+  const { layout, views } = shadow
   await shadow.load()
   const { total, records: done } = shadow.progress()
   const startedMs = elapsedMs()
@@ -282,6 +323,7 @@ export async function estimateBackfill(
     layout,
     isNeeded: (await shadow.liveLayout()) !== layout,
     unread: await shadow.unread(),
+    ...(views === undefined ? {} : { views }),
   }
 }
 

@@ -5,16 +5,20 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { expect as declare } from '../../models/quality/expectation.ts'
+import type { FeatureView } from '../../processors/feature/feature-view.ts'
 import { type BackfillReport, backfill, estimateBackfill } from '../../replay/backfill.ts'
+import { mergeViews } from '../../replay/backfill-merge.ts'
 import { markReady, shadowFolder, unmarkReady } from '../../replay/backfill-swap.ts'
 import { rebuild } from '../../replay/rebuild.ts'
+import type { Database } from '../../state/store/database.ts'
 import { memoryDatabase } from '../../state/store/memory/memory-database.ts'
 import { openRocksdbDatabase } from '../../state/store/rocksdb/rocksdb-database.ts'
 import { Engine } from '../../topology/index.ts'
 import { wire } from '../../topology/runtime/wire.ts'
 import { headwater } from '../support/command-line.ts'
-import { type ShopEvent, shop, shopEvents } from '../support/shop-topology.ts'
-import { widerShop } from '../support/wider-shop.ts'
+import { outcome, type ShopEvent, shop, shopEvents } from '../support/shop-topology.ts'
+import { shopWithHabits, widerShop } from '../support/wider-shop.ts'
 
 let root = ''
 let folders = 0
@@ -57,7 +61,7 @@ async function backfilled(
   try {
     const { log, registry } = wiring
     const report = await backfill({ declaration: widerShop, log, registry, database, elapsedMs, ...options })
-    if (report.outcome === 'ready') markReady(data, report.layout)
+    if (report.outcome === 'ready') markReady(data, report)
     return report
   } finally {
     await database.close()
@@ -65,19 +69,22 @@ async function backfilled(
   }
 }
 
-async function isSound(data: string): Promise<boolean> {
+async function isSound(data: string, declaration = widerShop): Promise<boolean> {
   const wiring = await wire({ data, now })
   try {
-    return (await rebuild({ declaration: widerShop, ...wiring, fresh: await wiring.scratch() })).equal
+    return (await rebuild({ declaration, ...wiring, fresh: await wiring.scratch() })).equal
   } finally {
     await wiring.close()
   }
 }
 
-async function reopened(data: string): Promise<{ engine: Engine; notices: string[]; folded: number }> {
+async function reopened(
+  data: string,
+  declaration = widerShop,
+): Promise<{ engine: Engine; notices: string[]; folded: number }> {
   const notices: string[] = []
   const onNotice = (text: string) => notices.push(text)
-  const engine = await Engine.open({ topology: widerShop, data, now, onNotice })
+  const engine = await Engine.open({ topology: declaration, data, now, onNotice })
   return { engine, notices, folded: engine.recovered.records }
 }
 
@@ -144,6 +151,9 @@ describe('a backfill', () => {
     expect(first).toBeGreaterThan(600)
     const { engine, folded } = await reopened(data)
     expect(folded).toBe(0)
+    engine.run()
+    await append(engine, shopEvents(10))
+    await engine.caughtUp()
     await engine.close()
     expect(await isSound(data)).toBe(true)
   })
@@ -199,6 +209,105 @@ describe('a backfill', () => {
     expect(estimate).toMatchObject({ isNeeded: true, sampled: records, unread: 0 })
     expect([records > 400, commits > 5]).toEqual([true, true])
     await close()
+  })
+})
+
+describe('a backfill of a declaration that has views more and nothing else', () => {
+  const declaration = shopWithHabits
+  const visitor = 'visitor-1'
+  const later = 1_700_000_000_000 + 7 * 86_400_000
+  const visitsOf = (events: readonly ShopEvent[]) =>
+    events.filter(([name, value]) => name === 'visit' && (value as { visitor: string }).visitor === visitor)
+      .length
+
+  test('folds them alone and puts them beside the state, which goes on at the position of the log', async () => {
+    const data = folder()
+    const events = shopEvents(1_200, 8)
+    const live = await started(data, events.slice(0, 800))
+    const report = await backfilled(data, { declaration })
+    expect(report).toMatchObject({ outcome: 'ready', views: ['habits'], unread: 0 })
+    expect(report.records).toBe(report.total)
+    await append(live, events.slice(800))
+    await live.caughtUp()
+    const learnt = live.model('buys').tally()
+    // A death without a last checkpoint: the state is behind the shadow.
+    await live.abort()
+    const { engine, notices, folded } = await reopened(data, declaration)
+    expect(notices).toEqual(['the state has the views of the backfill now'])
+    expect(folded).toBe(0)
+    expect(await engine.features('habits', [visitor], later)).toMatchObject({ visits7d: visitsOf(events) })
+    expect(engine.model('buys').tally()).toEqual(learnt)
+    engine.run()
+    await engine.predict('buys', { visitId: 'new', visitor, page: '/hats', at: later - 1 })
+    expect(await engine.features('habits', [visitor], later)).toMatchObject({
+      visits7d: visitsOf(events) + 1,
+    })
+    await engine.close()
+    expect(readdirSync(data).sort()).toEqual(['log', 'state'])
+    expect(await isSound(data, declaration)).toBe(true)
+  })
+
+  test.each([1, 2, 3])(
+    'cut off at write %i of the merge leaves the state as it was, and the next start merges',
+    async (cut) => {
+      const data = folder()
+      const events = shopEvents(300)
+      await (await started(data, events)).close()
+      await backfilled(data, { declaration })
+      const wiring = await wire({ data, now })
+      const shadow = await openRocksdbDatabase({ path: shadowFolder(data) })
+      let writes = 0
+      const database: Database = {
+        getMany: (...args) => wiring.database.getMany(...args),
+        scan: (...args) => wiring.database.scan(...args),
+        clear: (space) => wiring.database.clear(space),
+        close: () => wiring.database.close(),
+        write: (batch) =>
+          ++writes === cut ? Promise.reject(new Error('cut off')) : wiring.database.write(batch),
+      }
+      const { log, registry } = wiring
+      const merging = mergeViews({ declaration, added: ['habits'], log, registry, database, shadow })
+      await expect(merging).rejects.toThrow('cut off')
+      await shadow.close()
+      await wiring.close()
+      const old = await Engine.open({ topology: shop, data, now })
+      expect(old.recovered.records).toBe(0)
+      await old.close()
+      const { engine, folded } = await reopened(data, declaration)
+      expect(folded).toBe(0)
+      expect(await engine.features('habits', [visitor], later)).toMatchObject({ visits7d: visitsOf(events) })
+      await engine.close()
+      expect(await isSound(data, declaration)).toBe(true)
+    },
+  )
+
+  test('is given up where the state is gone: the log is folded anew', async () => {
+    const data = folder()
+    const events = shopEvents(300)
+    await (await started(data, events)).close()
+    await backfilled(data, { declaration })
+    rmSync(join(data, 'state'), { recursive: true })
+    const { engine, notices } = await reopened(data, declaration)
+    expect([notices, engine.recovered.records > 300]).toEqual([[], true])
+    expect(await engine.features('habits', [visitor], later)).toMatchObject({ visits7d: visitsOf(events) })
+    await engine.close()
+    expect(await isSound(data, declaration)).toBe(true)
+  })
+
+  test('folds the whole where somebody reads them, or records are quarantined', async () => {
+    const data = folder()
+    await (await started(data, shopEvents(100))).close()
+    const [habits] = declaration.views.filter(({ name }) => name === 'habits')
+    const rule = { field: 'spent', range: { min: 0 } } as const
+    for (const [expectations, views] of [
+      [[declare(outcome, [rule])], undefined],
+      [[declare(outcome, [{ ...rule, severity: 'quarantine' }])], undefined],
+      [[declare(habits as FeatureView<string, 'most'>, [{ field: 'most', range: { min: 0 } }])], undefined],
+      [[], ['habits']],
+    ] as const) {
+      const report = await backfilled(data, { declaration: { ...declaration, expectations } })
+      expect(report.views).toEqual(views)
+    }
   })
 })
 

@@ -1,4 +1,14 @@
-import { count, days, event, featureView, max, stream, topology } from '../../topology/index.ts'
+import {
+  count,
+  days,
+  event,
+  featureView,
+  filter,
+  max,
+  stream,
+  throttle,
+  topology,
+} from '../../topology/index.ts'
 import { buys, outcome, shop, visit } from './shop-topology.ts'
 
 const habits = featureView('habits', {
@@ -25,9 +35,19 @@ const big = featureView('big', {
   features: { bigSpendings: count(bigSpending, { over: days(7) }) },
 })
 
-const bigSpendings = stream(outcome).to(bigSpending, ({ value: { visitor, spent, at } }) =>
-  spent > 50 ? { visitor, spent, at } : null,
-)
+const bigSpendings = stream(outcome)
+  .pipe(filter('big', ({ value }) => value.spent > 50))
+  .pipe(throttle({ name: 'big-spendings', everyMs: days(1), graceMs: 0 }))
+  .to(bigSpending, ({ value: { visitor, spent, at } }) => ({ visitor, spent, at }))
+
+/** The shop with one view more, and nothing else. */
+export const shopWithHabits = topology('shop', {
+  events: shop.events,
+  features: [habits],
+  models: [buys],
+  streams: shop.streams,
+  partitions: shop.partitions,
+})
 
 /** The shop with two views, an event and a stream more. */
 export const widerShop = topology('shop', {

@@ -19,6 +19,7 @@ import type { DatabaseOperation } from '../../state/store/metered-database.ts'
 import { packKey } from '../../state/store/packed-key.ts'
 import { CommitTimes } from './commit-times.ts'
 import { originalBytes, readDeadLetter } from './dead-letter.ts'
+import { mergeBackfill } from './folder-replay.ts'
 import { Importer } from './importer.ts'
 import { PendingRequests } from './pending-requests.ts'
 import { PredictionIndex } from './prediction-index.ts'
@@ -152,6 +153,10 @@ export class Engine {
       },
     })
     try {
+      if (options.data !== undefined && options.kafka === undefined) {
+        const isMerged = await mergeBackfill(options.data, topology, wiring)
+        if (isMerged) options.onNotice?.('the state has the views of the backfill now')
+      }
       const requests = new PendingRequests()
       const commitTimes = new CommitTimes()
       const assembly = await assemble({

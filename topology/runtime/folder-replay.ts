@@ -7,10 +7,17 @@ import {
   backfill,
   estimateBackfill,
 } from '../../replay/backfill.ts'
-import { discardBackfill, markReady, shadowFolder, unmarkReady } from '../../replay/backfill-swap.ts'
+import { mergeViews } from '../../replay/backfill-merge.ts'
+import {
+  discardBackfill,
+  markReady,
+  shadowFolder,
+  unmarkReady,
+  viewsToMerge,
+} from '../../replay/backfill-swap.ts'
 import { type QualityReport, type QualityReportOptions, qualityReport } from '../../replay/quality.ts'
 import { openRocksdbDatabase } from '../../state/store/rocksdb/rocksdb-database.ts'
-import { wire } from './wire.ts'
+import { type Wiring, wire } from './wire.ts'
 
 interface OfFolder {
   readonly topology: Declaration
@@ -57,11 +64,31 @@ export async function folderBackfill({
       await database.close()
     }
     if (report.outcome === 'unchanged') discardBackfill(data)
-    if (report.outcome === 'ready') markReady(data, report.layout)
+    if (report.outcome === 'ready') markReady(data, report)
     return report
   } finally {
     await close()
   }
+}
+
+/** Puts views that were backfilled beside the state of an engine that starts with them. Returns whether there were any. */
+export async function mergeBackfill(
+  data: string,
+  declaration: Declaration,
+  { log, registry, database }: Wiring,
+): Promise<boolean> {
+  const added = await viewsToMerge(data, declaration)
+  if (added === undefined) return false
+  const shadow = await openRocksdbDatabase({ path: shadowFolder(data) })
+  let isMerged: boolean
+  try {
+    isMerged = await mergeViews({ declaration, added, log, registry, database, shadow })
+  } finally {
+    await shadow.close()
+  }
+  // Where it does not fit, the state is of another fold, and this shadow fits none that comes.
+  discardBackfill(data)
+  return isMerged
 }
 
 /** How much there is to backfill in a data folder and how long it takes, by folding a part of it and keeping nothing. */
