@@ -21,6 +21,8 @@ export interface QualityReportOptions {
   readonly registry: SchemaRegistry
   /** An empty database to fold into. */
   readonly database: Database
+  /** Counts only the windows that lie in it, start included and end not; absent: everything, open windows too. */
+  readonly range?: { readonly fromMs: TimestampMs; readonly toMs: TimestampMs }
   /** How many of the worst windows of an expectation are told; 3 unless given. */
   readonly worst?: number
   readonly onProgress?: (records: number) => void
@@ -78,7 +80,17 @@ export interface QualityReport {
  */
 export async function qualityReport(options: QualityReportOptions): Promise<QualityReport> {
   const { declaration, registry, database, worst = 3, onProgress = () => {}, onFailure } = options
+  const { range } = options
   const found = new WorstWindows(worst)
+  const inRange = new Map<DeclaredExpectation, { judged: number; failed: number }>()
+  const onVerdict = (verdict: WindowVerdict) => {
+    const { expectation, fromMs, toMs, count, failed } = verdict
+    if (range !== undefined && (fromMs < range.fromMs || toMs > range.toMs)) return
+    found.add(verdict)
+    const known = inRange.get(expectation) ?? { judged: 0, failed: 0 }
+    const isMany = expectation.isOfRows || expectation.kind === 'freshness'
+    inRange.set(expectation, { judged: known.judged + (isMany ? count : 1), failed: known.failed + failed })
+  }
   // What a task writes is muted here; its writer is that of a log which is thrown away.
   const log = new DeclaredLog(options.log)
   const writer = await log.writer('quality')
@@ -88,7 +100,7 @@ export async function qualityReport(options: QualityReportOptions): Promise<Qual
     writer,
     registry,
     database,
-    onVerdict: (verdict) => found.add(verdict),
+    onVerdict,
     ...(onFailure ? { onExpectationFailed: onFailure } : {}),
   })
   const { task, outputs, quality } = assembly
@@ -98,22 +110,13 @@ export async function qualityReport(options: QualityReportOptions): Promise<Qual
   outputs.muted = true
   while ((await task.step()) !== undefined) onProgress(task.processed)
   await task.flush()
-  const expectations = quality.tallies().map(({ subject, expectation, judged, failed }) => {
+  const expectations = quality.tallies().map(({ subject, expectation, ...whole }) => {
     const { name, kind, severity, text: expected, isOfRows } = expectation
     const unit = isOfRows ? ('rows' as const) : ('windows' as const)
-    const passed = judged - failed
-    return {
-      subject,
-      name,
-      kind,
-      severity,
-      expected,
-      unit,
-      judged,
-      passed,
-      failed,
-      worst: found.of(expectation),
-    }
+    const { judged, failed } =
+      range === undefined ? whole : (inRange.get(expectation) ?? { judged: 0, failed: 0 })
+    const counts = { unit, judged, passed: judged - failed, failed }
+    return { subject, name, kind, severity, expected, ...counts, worst: found.of(expectation) }
   })
   return {
     records: task.processed,

@@ -320,7 +320,10 @@ describe('headwater replay backfill', () => {
     writeFileSync(module, `export { widerShop as default } from '${support.href}'\n`)
     const command = ['replay', 'backfill', '--data', data, '--topology', module]
     const done = await headwater(command)
-    expect([done.code, done.out]).toEqual([0, expect.stringContaining('ready: it becomes the state')])
+    expect([done.code, done.out]).toEqual([
+      0,
+      expect.stringContaining('ready: the engine takes it when it starts next'),
+    ])
     const cancelled = await headwater([...command, '--cancel', '--json'])
     expect([cancelled.code, cancelled.out]).toEqual([0, '{"cancelled":true}\n'])
     expect(existsSync(join(data, 'backfill'))).toBe(false)

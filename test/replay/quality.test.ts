@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, test, expect as verify } from 'vitest'
 import type { Expectations } from '../../models/quality/expectation.ts'
 import type { Failure } from '../../models/quality/subject-quality.ts'
-import { type QualityReport, qualityReport } from '../../replay/quality.ts'
+import { type QualityReport, qualityReport, type WorstWindow } from '../../replay/quality.ts'
 import { rebuild } from '../../replay/rebuild.ts'
 import type { AlertEvent } from '../../state/contracts/engine-contracts.ts'
 import { days, hours, minutes } from '../../state/contracts/units.ts'
@@ -294,6 +294,22 @@ export default topology('shop', { ...shop, features: shop.views, expectations: [
     verify(report.order).toBe('event-time')
     verify(report.expectations[0]!.failed).toBeGreaterThan(3)
     verify(report.expectations[0]!.worst).toHaveLength(3)
+    const [{ fromMs, toMs, failed }] = report.expectations[0]!.worst as [WorstWindow]
+    const range = ['--from', new Date(fromMs).toISOString(), '--to', String(toMs)]
+    const part = await headwater([
+      'quality',
+      'report',
+      '--data',
+      data,
+      '--topology',
+      module,
+      '--json',
+      ...range,
+    ])
+    verify((JSON.parse(part.out) as QualityReport).expectations[0]).toMatchObject({
+      failed,
+      worst: [report.expectations[0]!.worst[0]],
+    })
     const text = await headwater(['quality', 'report', '--data', data, '--topology', module, '--worst', '1'])
     verify(text.out).toContain('expectations are not met')
     verify(text.out.match(/ outcome, spent range: /g)).toHaveLength(1)

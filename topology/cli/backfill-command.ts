@@ -51,15 +51,16 @@ export async function backfillCommand(options: BackfillCommandOptions): Promise<
 function reportText(report: BackfillReport, { data, topology }: BackfillCommandOptions): string {
   const { outcome, records, total, recordsPerSecond, late, dropped, refused, unread } = report
   const counts = `${count(records)} of ${count(total)} records folded (${count(recordsPerSecond)}/s), late ${count(late)}, dropped ${count(dropped)}, refused ${count(refused)}\n`
+  const only = viewsText(report.views)
   if (outcome === 'unchanged') return 'nothing to backfill: the state is that of this topology already\n'
   if (outcome === 'interrupted') {
-    return `${counts}interrupted: run it again to go on, or with --cancel to give it up\n`
+    return `${counts}${only}interrupted: run it again to go on, or with --cancel to give it up\n`
   }
   const rest =
     unread > 0
       ? `${count(unread)} records of events that the engine did not read so far are processed after the start\n`
       : ''
-  return `${counts}${rest}ready: it becomes the state when the engine starts next with this topology (headwater run ${topology ?? '<topology>'} --data ${data})\n`
+  return `${counts}${only}${rest}ready: the engine takes it when it starts next with this topology (headwater run ${topology ?? '<topology>'} --data ${data})\n`
 }
 
 function estimateText({
@@ -70,8 +71,14 @@ function estimateText({
   estimatedMs,
   isNeeded,
   unread,
+  views,
 }: BackfillEstimate): string {
   if (!isNeeded) return 'nothing to backfill: the state is that of this topology already\n'
   const rest = unread > 0 ? `${count(unread)} more are read for the first time after the start\n` : ''
-  return `${count(records)} records in ${count(commits)} commits would be folded: about ${seconds(estimatedMs)} at ${count(recordsPerSecond)} records/s (of ${count(sampled)} sampled)\n${rest}`
+  return `${count(records)} records in ${count(commits)} commits would be folded: about ${seconds(estimatedMs)} at ${count(recordsPerSecond)} records/s (of ${count(sampled)} sampled)\n${viewsText(views)}${rest}`
 }
+
+const viewsText = (views: readonly string[] | undefined): string =>
+  views === undefined
+    ? ''
+    : `new are the views ${views.join(', ')} alone: only their events are read, and the state that is there stays\n`

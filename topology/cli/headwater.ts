@@ -11,6 +11,7 @@ import {
   deadLettersReinjectCommand,
 } from './dead-letters-command.ts'
 import { driftCommand } from './drift-command.ts'
+import { evaluateCommand } from './evaluate-command.ts'
 import { explainCommand } from './explain-command.ts'
 import {
   featuresGetCommand,
@@ -215,6 +216,35 @@ withTopology(
 
 withTopology(
   replay
+    .command('evaluate')
+    .description("a model's served answers against the labels that came, beside a candidate and the mean"),
+)
+  .option('--model <name>', 'which model (default: the only one)')
+  .option('--from <time>', 'predictions from this time on')
+  .option('--to <time>', 'predictions before this time')
+  .option('--candidate <module#model>', 'another topology, replayed over the same log and judged beside')
+  .option('--by <what>', 'slices: a feature, a part of an entity key, variant, version, day, week or month')
+  .option('--group-by <key>', 'rank the rows that share this part of an entity key')
+  .option('--k <number>', 'with --group-by: places looked at (default: 10)', wholeNumber(1, 1_000_000))
+  .option('--threshold <numbers>', 'probabilities from here on are yes (default: 0.5)')
+  .option('--quantile <numbers>', 'of a regression: quantiles whose loss is told (default: 0.5,0.9)')
+  .option('--bootstrap <number>', 'resamples for the intervals, 0 for none', wholeNumber(0, 100_000), 300)
+  .option('--confidence <number>', 'of the intervals (default: 0.95)')
+  .option('--seed <number>', 'of the resamples', wholeNumber(0, 4_294_967_295), 1)
+  .addHelpText(
+    'after',
+    `
+Works beside a running engine and writes nothing. Exit code 1 when a feature or a label looks like a leak.
+
+Examples:
+  headwater replay evaluate --data .headwater/movies --by month
+  headwater replay evaluate --candidate ./next.ts --from 2017-01-01 --threshold 0.3,0.5,0.7 --data .headwater/movies
+  headwater replay evaluate --group-by userId --k 5 --json --data .headwater/movies`,
+  )
+  .action((options) => act(() => evaluateCommand(options)))
+
+withTopology(
+  replay
     .command('explain <request-id>')
     .description('what is behind one prediction: features, their events, what each did, model, position'),
 )
@@ -273,6 +303,8 @@ withTopology(
     .command('report')
     .description('judge the whole log by the expectations of the topology: counts and worst windows'),
 )
+  .option('--from <time>', 'count only windows from here on, ISO 8601 or milliseconds (default: all)')
+  .option('--to <time>', 'and only those that end by then')
   .option('--worst <number>', 'failing windows told of each expectation', wholeNumber(0, 1000), 3)
   .addHelpText(
     'after',

@@ -1,9 +1,10 @@
 import { durationText } from '../../models/quality/expectation.ts'
-import type { QualityReport } from '../../replay/quality.ts'
+import type { QualityReport, QualityReportOptions } from '../../replay/quality.ts'
 import { folderQuality } from '../runtime/folder-replay.ts'
 import { CliError } from './cli-error.ts'
 import { requireData, topologyOf } from './data-folder.ts'
 import { isoTime } from './log-reader.ts'
+import { timeOf } from './option-values.ts'
 import { count, Progress } from './progress.ts'
 import { table } from './table.ts'
 
@@ -13,6 +14,9 @@ export interface QualityCommandOptions {
   readonly json?: boolean
   /** Worst windows told of each expectation. */
   readonly worst: number
+  /** Times are ISO 8601 or milliseconds since 1970. */
+  readonly from?: string
+  readonly to?: string
 }
 
 /** `quality report`: the whole log judged by the declared expectations. Exit code 1 if one is not met. */
@@ -30,11 +34,19 @@ export async function qualityReportCommand(options: QualityCommandOptions): Prom
     topology: declaration,
     data,
     worst,
+    ...rangeOf(options),
     onProgress: (records) => progress.update(records),
   })
   progress.end(report.records)
   process.stdout.write(json ? `${JSON.stringify(report)}\n` : text(report))
   return report.isMet ? 0 : 1
+}
+
+function rangeOf({ from, to }: QualityCommandOptions): Pick<QualityReportOptions, 'range'> {
+  if (from === undefined && to === undefined) return {}
+  const fromMs = from === undefined ? Number.NEGATIVE_INFINITY : timeOf('--from', from)
+  const toMs = to === undefined ? Number.POSITIVE_INFINITY : timeOf('--to', to)
+  return { range: { fromMs, toMs } }
 }
 
 function text({ records, order, subjects, expectations, isMet }: QualityReport): string {

@@ -32,7 +32,8 @@ export async function folderQuality({
   topology: declaration,
   data,
   ...options
-}: OfFolder & Pick<QualityReportOptions, 'worst' | 'onProgress' | 'onFailure'>): Promise<QualityReport> {
+}: OfFolder &
+  Pick<QualityReportOptions, 'worst' | 'range' | 'onProgress' | 'onFailure'>): Promise<QualityReport> {
   const wiring = await wire({ data, now: Date.now, readOnly: true })
   try {
     const { log, registry } = wiring
