@@ -11,10 +11,10 @@ import { hddmA } from '../models/drift/hddm-a.ts'
 import { kswin } from '../models/drift/kswin.ts'
 import { adjustedPvalues, type Correction } from '../models/drift/multiple-tests.ts'
 import type { Model } from '../models/model.ts'
-import { EngineError } from '../state/contracts/engine-error.ts'
 import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { DurationMs, TimestampMs } from '../state/contracts/units.ts'
 import type { Log } from '../state/log/log.ts'
+import { modelOf } from './candidate.ts'
 import { DriftReader, type TimeRange } from './drift-reader.ts'
 import { DriftSlice, subjectsOf } from './drift-slice.ts'
 
@@ -147,13 +147,6 @@ export async function drift(options: DriftOptions): Promise<DriftReport> {
       run.alarms.length > 0 ||
       comparisons.some(({ subjects }) => subjects.some(({ tests }) => tests.some(({ isDrift }) => isDrift))),
   }
-}
-
-function modelOf({ models }: Declaration, name: string | undefined): Model {
-  const found =
-    name === undefined && models.length === 1 ? models[0] : models.find((each) => each.name === name)
-  if (found !== undefined) return found
-  throw new EngineError('model-unknown', { model: name ?? '', known: models.map((each) => each.name) })
 }
 
 const settingsOf = (options: DriftOptions) => {
