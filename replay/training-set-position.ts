@@ -2,6 +2,7 @@ import type { Declaration } from '../models/declaration.ts'
 import type { Model } from '../models/model.ts'
 import type { Prediction } from '../models/serving/model-part.ts'
 import type { FeatureView } from '../processors/feature/feature-view.ts'
+import type { TaskOptions } from '../processors/task.ts'
 import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { Log, LogWriter } from '../state/log/log.ts'
 import type { Database } from '../state/store/database.ts'
@@ -29,6 +30,7 @@ export interface PositionOptions extends ShapeOptions {
   readonly withUnserved: boolean
   readonly untilCommit?: number
   readonly rowGroup: number
+  readonly task?: TaskOptions
   readonly onProgress?: (progress: RecoveryProgress) => void
 }
 

@@ -1,6 +1,7 @@
 import type { Declaration } from '../models/declaration.ts'
 import type { Model } from '../models/model.ts'
 import type { FeatureView } from '../processors/feature/feature-view.ts'
+import type { TaskOptions } from '../processors/task.ts'
 import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { DurationMs, TimestampMs } from '../state/contracts/units.ts'
 import type { Log, LogWriter } from '../state/log/log.ts'
@@ -53,6 +54,7 @@ export interface TimeOptions extends ShapeOptions {
   readonly untilCommit?: number
   readonly rowGroup: number
   readonly out: string
+  readonly task?: TaskOptions
   readonly onProgress?: (progress: RecoveryProgress) => void
 }
 
@@ -141,6 +143,9 @@ export class TimeRows {
       ...(onProgress ? { onProgress } : {}),
       onBatch: () => this.#asker.throwFailure(),
     })
+    // A checkpoint that ends while rows are answered would put keys out of the memory that they need.
+    const stores = this.assembly.graph.stores.filter((store) => 'isComplete' in store)
+    if (stores.some(({ isComplete }) => !isComplete)) await this.assembly.task.checkpoint()
     await this.#asker.answerRest(database)
     await this.#write(write)
   }

@@ -2,6 +2,7 @@ import { extname } from 'node:path'
 import type { Declaration } from '../models/declaration.ts'
 import type { Model } from '../models/model.ts'
 import type { FeatureView } from '../processors/feature/feature-view.ts'
+import type { TaskOptions } from '../processors/task.ts'
 import { EngineError } from '../state/contracts/engine-error.ts'
 import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { Log, LogWriter } from '../state/log/log.ts'
@@ -53,6 +54,8 @@ export interface TrainingSetOptions extends ShapeOptions {
   /** Refuses where a row differs from what was served. */
   readonly strict?: boolean
   readonly dryRun?: boolean
+  /** How the fold keeps its state. */
+  readonly task?: TaskOptions
   readonly onProgress?: (progress: RecoveryProgress) => void
 }
 

@@ -8,11 +8,13 @@ import { parquetWriteBuffer } from 'hyparquet-writer'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { type TrainingSetOptions, trainingSet } from '../../replay/training-set.ts'
 import type { LabelFile } from '../../replay/training-set-time.ts'
-import { hours, minutes } from '../../topology/index.ts'
+import { memoryDatabase } from '../../state/store/memory/memory-database.ts'
+import { count, featureView, hours, latest, minutes, sum } from '../../topology/index.ts'
 import { wire } from '../../topology/runtime/wire.ts'
 import {
   allPaid,
   fillTrainingShop,
+  order,
   orderCount,
   orders,
   startMs,
@@ -159,6 +161,28 @@ test('rows that do not wait see what had come by then, and it is told', async ()
   const inTime = (await rowsOf()).filter((_, index) => index % 7 !== 6 && index % 5 >= 3)
   expect(inTime.map((row) => row['lastAmount'])).toEqual(inTime.map((row) => Number(row['amount'])))
   await expect(make({ path, time: 'at', waitMs: minutes(11) })).rejects.toThrow('Declare a larger disorder')
+})
+
+test('keys that the fold has put out of the memory are fetched for the rows that ask for them', async () => {
+  const few = featureView('few', {
+    entity: 'orderId',
+    owner: 'tests',
+    description: 'one order in memory at a time',
+    maxKeys: 1,
+    features: {
+      events: count(order, { over: hours(3), hop: minutes(1) }),
+      amounts: sum(order, 'amount', { over: hours(3), hop: 0 }),
+      latestAmount: latest(order, 'amount'),
+    },
+  })
+  const lines = orders.map(({ orderId, at }) => JSON.stringify({ orderId, at: at + minutes(45) }))
+  const path = file('orders-later.ndjson', lines.join('\n'))
+  // A database in memory is fast enough for every checkpoint to be done before the next batch.
+  const database = memoryDatabase()
+  await make({ path, time: 'at' }, { features: [few], database, task: { checkpointEvents: 3 } })
+  expect(
+    (await rowsOf()).map(({ events, amounts, latestAmount }) => [events, amounts, latestAmount]),
+  ).toEqual(orders.map(({ amount }) => [1, amount, amount]))
 })
 
 test('the columns of a model, where the file has the fields of its trigger', async () => {
