@@ -18,8 +18,8 @@ export interface Provenance {
   /** First and next offset of each input, as `topic[partition]`. */
   readonly log: Readonly<Record<string, readonly [start: number, end: number]>>
   readonly options: Readonly<Record<string, unknown>>
-  /** SHA-256 of the label file. */
-  readonly labelFile: string | null
+  /** SHA-256 of the label file, or first and next offsets of the label topic's partitions. */
+  readonly labelSource: string | null
 }
 
 /** Completes a provenance with the id that follows from it. */

@@ -8,7 +8,7 @@ import type { Log, LogWriter } from '../state/log/log.ts'
 import type { Database } from '../state/store/database.ts'
 import { type Assembly, assemble, type RecoveryProgress } from './assembly.ts'
 import type { ColumnValues, TableColumn, TableFormat } from './table-column.ts'
-import { columnsOfTable, columnValue, openTable, type TableReader } from './table-reader.ts'
+import { columnsOfTable, columnValue, type TableReader } from './table-reader.ts'
 import { RowAsker } from './training-set-asker.ts'
 import { type FoldHorizon, foldLog, readHorizon, withTail } from './training-set-fold.ts'
 import { type InputTally, newInputTally, type TimeUnit, timeReader, unitDoubt } from './training-set-input.ts'
@@ -18,11 +18,23 @@ import { fieldsOf, type RowField, viewsOf } from './training-set-time-fields.ts'
 import { distinctNames } from './training-set-views.ts'
 
 /** A file of rows that want features as of a time. */
-export interface LabelFile {
+export interface LabelFile extends LabelColumns {
   readonly path: string
   readonly format?: TableFormat
   /** Column of the time as of which features are read. */
   readonly time: string
+}
+
+/** Declared events as rows that want features as of a time. */
+export interface LabelTopic extends LabelColumns {
+  /** Name of the event. */
+  readonly event: string
+  /** Field of the time as of which features are read; the event time unless given. */
+  readonly time?: string
+}
+
+/** How the columns of the rows are to be read. */
+export interface LabelColumns {
   /** Unit of times that are numbers; ms unless given. */
   readonly timeUnit?: TimeUnit
   /** Column of an entity's field, where it has another name: `{ userId: 'customer' }`. */
@@ -45,7 +57,9 @@ export interface TimeOptions extends ShapeOptions {
   readonly writer: LogWriter
   readonly registry: SchemaRegistry
   readonly database: Database
-  readonly labels: LabelFile & { readonly format: TableFormat }
+  /** `path` is what they are called where something is wrong with them. */
+  readonly labels: LabelColumns & { readonly path: string; readonly time: string }
+  readonly table: TableReader
   /** With it the columns are the model's, and the file has the fields of its trigger. */
   readonly model?: Model
   /** Views beside the declared ones. */
@@ -103,8 +117,7 @@ export class TimeRows {
 
   /** Reads the file once: what its rows ask for, sorted by time. */
   static async open(options: TimeOptions): Promise<TimeRows> {
-    const { labels, log, out } = options
-    const table = await openTable(labels.path, labels.format)
+    const { labels, log, out, table } = options
     const views = viewsOf(options, table)
     const fields = fieldsOf(options, views, table)
     const waitMs = waitOf(labels.waitMs, views)

@@ -10,7 +10,8 @@ import type { Database } from '../state/store/database.ts'
 import type { RecoveryProgress } from './assembly.ts'
 import type { TableColumn, TableFormat } from './table-column.ts'
 import { sweepUnfinished, TableFile } from './table-file.ts'
-import { fileDigest } from './table-reader.ts'
+import { fileDigest, openTable, type TableReader } from './table-reader.ts'
+import { TopicTable } from './table-reader-topic.ts'
 import type { InputTally } from './training-set-input.ts'
 import type { LabelTally } from './training-set-labels.ts'
 import { PositionRows, type PositionTally } from './training-set-position.ts'
@@ -22,7 +23,7 @@ import {
   viewText,
 } from './training-set-provenance.ts'
 import type { DroppedRows, RowShape, ShapeOptions } from './training-set-shape.ts'
-import { type LabelFile, TimeRows } from './training-set-time.ts'
+import { type LabelFile, type LabelTopic, TimeRows } from './training-set-time.ts'
 import { boundView } from './training-set-views.ts'
 
 export interface TrainingSetOptions extends ShapeOptions {
@@ -35,8 +36,8 @@ export interface TrainingSetOptions extends ShapeOptions {
   /** The file; its ending is the format unless `format` says so. */
   readonly out: string
   readonly format?: TableFormat
-  /** A file of rows that want features as of a time, in place of a model's predictions. */
-  readonly labels?: LabelFile
+  /** A file or declared events, whose rows want features as of a time, in place of a model's predictions. */
+  readonly labels?: LabelFile | LabelTopic
   /** Whose predictions are the rows, the only one unless given; with `labels`, whose columns are wanted. */
   readonly model?: string
   /** Views that the log never knew, computed as of each row. */
@@ -166,20 +167,26 @@ async function byPosition(
 
 async function byTime(
   options: Settled,
-  labels: LabelFile,
+  labels: LabelFile | LabelTopic,
   features: readonly FeatureView[],
 ): Promise<TimeReport> {
   const { declaration, format, model: name, ...rest } = options
   const model = name === undefined ? undefined : modelOf(declaration, name)
+  const table = await tableOf(options, labels)
   const rows = await TimeRows.open({
     ...rest,
     declaration,
-    labels: { ...labels, format: labels.format ?? formatOf(labels.path.replace(/\.gz$/, '')) },
+    table,
+    labels:
+      table instanceof TopicTable
+        ? { time: table.contract.timeField, ...labels, path: `event "${table.contract.name}"` }
+        : (labels as LabelFile),
     ...(model === undefined ? {} : { model }),
     extraViews: features.map((view) => boundView(view, declaration)),
   })
   try {
-    const digest = await fileDigest(labels.path)
+    const digest =
+      table instanceof TopicTable ? canonicalJson(table.range) : await fileDigest((labels as LabelFile).path)
     const provenance = await provenanceFor(options, 'time', model ?? null, rows.views, rows, digest)
     const report = (written: Written): TimeReport => ({
       mode: 'time',
@@ -201,6 +208,14 @@ async function byTime(
     rows.close()
   }
 }
+
+const tableOf = (
+  { declaration, log, registry }: Settled,
+  labels: LabelFile | LabelTopic,
+): Promise<TableReader> =>
+  'event' in labels
+    ? TopicTable.open(declaration, labels.event, log, registry)
+    : openTable(labels.path, labels.format ?? formatOf(labels.path.replace(/\.gz$/, '')))
 
 interface Written {
   readonly path: string | null
@@ -317,7 +332,7 @@ async function provenanceFor(
   model: Model | null,
   views: readonly FeatureView[],
   { assembly: { task }, horizon }: PositionRows | TimeRows,
-  labelFile: string | null,
+  labelSource: string | null,
 ): Promise<Provenance> {
   const log: Record<string, readonly [number, number]> = {}
   for (const { topic, partition } of task.inputs) {
@@ -345,7 +360,7 @@ async function provenanceFor(
       withUnlabelled: options.withUnlabelled ?? false,
       withUnserved: options.withUnserved ?? false,
     },
-    labelFile,
+    labelSource,
   })
 }
 

@@ -7,7 +7,7 @@ import { parquetReadObjects } from 'hyparquet'
 import { parquetWriteBuffer } from 'hyparquet-writer'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { type TrainingSetOptions, trainingSet } from '../../replay/training-set.ts'
-import type { LabelFile } from '../../replay/training-set-time.ts'
+import type { LabelFile, LabelTopic } from '../../replay/training-set-time.ts'
 import { memoryDatabase } from '../../state/store/memory/memory-database.ts'
 import { count, featureView, hours, latest, minutes, sum } from '../../topology/index.ts'
 import { wire } from '../../topology/runtime/wire.ts'
@@ -35,7 +35,7 @@ afterEach(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-async function make(labels: LabelFile, options: Partial<TrainingSetOptions> = {}) {
+async function make(labels: LabelFile | LabelTopic, options: Partial<TrainingSetOptions> = {}) {
   const wiring = await wire({ data, now: () => startMs, readOnly: true })
   try {
     const database = await wiring.scratch()
@@ -161,6 +161,17 @@ test('rows that do not wait see what had come by then, and it is told', async ()
   const inTime = (await rowsOf()).filter((_, index) => index % 7 !== 6 && index % 5 >= 3)
   expect(inTime.map((row) => row['lastAmount'])).toEqual(inTime.map((row) => Number(row['amount'])))
   await expect(make({ path, time: 'at', waitMs: minutes(11) })).rejects.toThrow('Declare a larger disorder')
+})
+
+test('declared events are rows too, as of their time or another field', async () => {
+  const report = await make({ event: 'paid', label: 'late' }, { classWeights: new Map([[1, 3]]) })
+  expect(report).toMatchObject({ rows: allPaid.length, classes: { 0: 74, 1: 38 } })
+  const byOrder = new Map((await rowsOf()).map((row) => [`${row['orderId']} ${row['at'].getTime()}`, row]))
+  for (const paid of allPaid) {
+    const wanted = { ...naive(paid), late: paid.late, weight: paid.late ? 3 : 1 }
+    expect(byOrder.get(`${paid.orderId} ${paid.at}`)).toMatchObject(wanted)
+  }
+  await expect(make({ event: 'pay' })).rejects.toMatchObject({ code: 'event-unknown' })
 })
 
 test('keys that the fold has put out of the memory are fetched for the rows that ask for them', async () => {

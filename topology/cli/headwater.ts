@@ -5,6 +5,7 @@ import { EngineError } from '../../state/contracts/engine-error.ts'
 import { backfillCommand } from './backfill-command.ts'
 import { backfillFileCommand } from './backfill-file-command.ts'
 import { CliError } from './cli-error.ts'
+import { counterfactualCommand } from './counterfactual-command.ts'
 import {
   deadLettersExplainCommand,
   deadLettersListCommand,
@@ -245,6 +246,27 @@ Examples:
 
 withTopology(
   replay
+    .command('counterfactual')
+    .description('what another model would have answered to the same requests, and whom the labels bear out')
+    .requiredOption('--candidate <module#model>', 'the other topology, replayed over the same log'),
+)
+  .option('--model <name>', 'in whose place (default: the only one)')
+  .option('--from <time>', 'requests from this time on')
+  .option('--to <time>', 'requests before this time')
+  .option('--threshold <number>', 'answers from here on are yes (default: 0.5)')
+  .option('--largest <number>', 'largest differences told of', wholeNumber(0, 10_000), 10)
+  .addHelpText(
+    'after',
+    `
+It compares answers. What people would have done about other answers is not in the log.
+
+Example:
+  headwater replay counterfactual --candidate ./next.ts --threshold 0.7 --data .headwater/movies`,
+  )
+  .action((options) => act(() => counterfactualCommand(options)))
+
+withTopology(
+  replay
     .command('explain <request-id>')
     .description('what is behind one prediction: features, their events, what each did, model, position'),
 )
@@ -325,7 +347,8 @@ withTopology(
 )
   .option('--model <name>', 'whose predictions are the rows (default: the only one)')
   .option('--labels <file>', 'rows of a file (.parquet, .csv, .ndjson; text also .gz) instead of predictions')
-  .option('--time-column <name>', 'with --labels: features are as of this time')
+  .option('--label-event <name>', 'rows of a declared event instead, as of its time or --time-column')
+  .option('--time-column <name>', 'features are as of this time')
   .addOption(new Option('--time-unit <unit>', 'of times that are numbers').choices(['s', 'ms', 'us', 'ns']))
   .option('--key <entity=column>', 'column of an entity, where it has another name; several with commas')
   .option('--label-column <name>', 'for weights, sampling and strata')
@@ -366,7 +389,7 @@ Two modes:
   position   without --labels: a row for each prediction of the model that has a label, with the features that the
              model saw. The log is folded anew in its recorded order and every row compared with what was served.
              A late event that had not arrived then is not seen now.
-  time       with --labels: every row of the file once, in its order, with the features as of its time. Windows hold
+  time       with --labels or --label-event: every row of the file or topic once, in its order, with the features as of its time. Windows hold
              the events before that time, lookups those up to it, of the events that had come when event time passed
              it by --wait. With --model the columns are the model's, and the file has the fields of its trigger.
 With --features, views that did not exist then are read at the same place, by the same code.

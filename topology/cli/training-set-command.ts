@@ -7,7 +7,7 @@ import {
 } from '../../replay/training-set.ts'
 import type { TimeUnit } from '../../replay/training-set-input.ts'
 import type { ShapeOptions } from '../../replay/training-set-shape.ts'
-import type { LabelFile } from '../../replay/training-set-time.ts'
+import type { LabelFile, LabelTopic } from '../../replay/training-set-time.ts'
 import { wire } from '../runtime/wire.ts'
 import { CliError } from './cli-error.ts'
 import { requireData, topologyOf } from './data-folder.ts'
@@ -25,6 +25,8 @@ export interface TrainingSetCommandOptions {
   readonly model?: string
   /** A label file, with the columns of its time, keys and label. */
   readonly labels?: string
+  /** A declared event in place of the file. */
+  readonly labelEvent?: string
   readonly timeColumn?: string
   readonly timeUnit?: TimeUnit
   readonly key?: string
@@ -107,28 +109,38 @@ async function settingsOf(
   }
 }
 
-function labelsOf(options: TrainingSetCommandOptions): { readonly labels?: LabelFile } {
-  const { labels: path, timeColumn, timeUnit, key, labelColumn, view, wait } = options
+function labelsOf(options: TrainingSetCommandOptions): { readonly labels?: LabelFile | LabelTopic } {
+  const {
+    labels: path,
+    labelEvent: event,
+    timeColumn: time,
+    timeUnit,
+    key,
+    labelColumn,
+    view,
+    wait,
+  } = options
+  if (path !== undefined && event !== undefined) {
+    throw new CliError('--labels and --label-event are two sources of rows: give one')
+  }
+  const columns = {
+    ...(timeUnit === undefined ? {} : { timeUnit }),
+    ...(key === undefined ? {} : { keys: namesByName('--key', key) }),
+    ...(labelColumn === undefined ? {} : { label: labelColumn }),
+    ...(view === undefined ? {} : { views: view.split(',') }),
+    ...(wait === undefined ? {} : { waitMs: durationOf('--wait', wait) }),
+  }
+  if (event !== undefined) return { labels: { event, ...(time === undefined ? {} : { time }), ...columns } }
   if (path === undefined) {
-    const alone = Object.entries({ timeColumn, timeUnit, key, labelColumn, view, wait }).find(
+    const alone = Object.entries({ timeColumn: time, timeUnit, key, labelColumn, view, wait }).find(
       ([, value]) => value !== undefined,
     )
     if (alone === undefined) return {}
     const option = alone[0].replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
-    throw new CliError(`--${option} goes with --labels`)
+    throw new CliError(`--${option} goes with --labels or --label-event`)
   }
-  if (timeColumn === undefined) throw new CliError('--labels goes with --time-column: as of when?')
-  return {
-    labels: {
-      path,
-      time: timeColumn,
-      ...(timeUnit === undefined ? {} : { timeUnit }),
-      ...(key === undefined ? {} : { keys: namesByName('--key', key) }),
-      ...(labelColumn === undefined ? {} : { label: labelColumn }),
-      ...(view === undefined ? {} : { views: view.split(',') }),
-      ...(wait === undefined ? {} : { waitMs: durationOf('--wait', wait) }),
-    },
-  }
+  if (time === undefined) throw new CliError('--labels goes with --time-column: as of when?')
+  return { labels: { path, time, ...columns } }
 }
 
 const weightsOf = (text: string): ReadonlyMap<number, number> | 'balanced' =>

@@ -41,6 +41,7 @@ const refused: readonly (readonly [Partial<TrainingSetCommandOptions>, string])[
   [{ from: '2024-02-01', to: '2024-01-01' }, 'begin before it ends'],
   [{ model: 'none' }, 'known models: late'],
   [{ timeColumn: 'at' }, '--time-column goes with --labels'],
+  [{ labels: 'labels.csv', labelEvent: 'paid' }, 'two sources of rows'],
   [{ labels: 'labels.csv' }, '--labels goes with --time-column'],
   [{ labels: 'labels.csv', timeColumn: 'at', key: 'buyer' }, '--key takes name=column'],
   [{ labels: 'labels.txt', timeColumn: 'at' }, 'does not tell its format'],
