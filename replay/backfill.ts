@@ -5,7 +5,7 @@ import { readLayouts } from '../state/commit/commit-log.ts'
 import { type BoundContract, bindContract } from '../state/contracts/codec.ts'
 import { engineContracts, type TaskLayoutEvent } from '../state/contracts/engine-contracts.ts'
 import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
-import type { DurationMs } from '../state/contracts/units.ts'
+import { type DurationMs, seconds } from '../state/contracts/units.ts'
 import type { Log } from '../state/log/log.ts'
 import type { Database } from '../state/store/database.ts'
 import { type Assembly, assemble } from './assembly.ts'
@@ -134,8 +134,12 @@ class Shadow {
     const { declaration, layout, views } = await planned(options)
     const log = new DeclaredLog(options.log)
     const writer = await log.writer('backfill')
-    const task = checkpointEvents === undefined ? {} : { task: { checkpointEvents } }
-    const assembly = await assemble({ declaration, log, writer, registry, database, ...task })
+    const task = {
+      elapsedMs: options.elapsedMs,
+      checkpointMs: seconds(5),
+      ...(checkpointEvents === undefined ? {} : { checkpointEvents }),
+    }
+    const assembly = await assemble({ declaration, log, writer, registry, database, task })
     return new Shadow(assembly, { ...options, log }, layout, views)
   }
 
@@ -192,8 +196,8 @@ class Shadow {
 
   progress(): BackfillProgress {
     const { task, graph, views } = this.assembly
-    const seconds = (this.#options.elapsedMs() - this.#startedMs) / 1_000
-    const recordsPerSecond = seconds > 0 ? this.#records / seconds : 0
+    const elapsedMs = this.#options.elapsedMs() - this.#startedMs
+    const recordsPerSecond = elapsedMs > 0 ? (this.#records / elapsedMs) * 1_000 : 0
     const records = this.#before + this.#records
     const left = Math.max(0, this.#total - records)
     return {

@@ -40,8 +40,9 @@ export async function backfillCommand(options: BackfillCommandOptions): Promise<
     follow,
     signal: stopped.signal,
     onProgress({ records, total }) {
-      progress ??= new Progress('backfilling', { unit: 'records', total, silent: json })
-      progress.update(records)
+      // There is a rate from the second time on.
+      if (progress !== undefined) progress.update(records)
+      else progress = new Progress('backfilling', { unit: 'records', total, silent: json })
     },
   })
   process.stdout.write(json ? `${JSON.stringify(report)}\n` : reportText(report, options))

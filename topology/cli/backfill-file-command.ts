@@ -67,9 +67,8 @@ export async function backfillFileCommand(options: BackfillFileCommandOptions): 
             silent: json,
             ...(of === undefined ? {} : { total: of }),
           })
-        }
+        } else progress?.update(rows)
         label = step
-        progress?.update(rows)
       },
     })
     process.stdout.write(json ? `${JSON.stringify(report)}\n` : reportText(report, event))
