@@ -96,8 +96,13 @@ export { sliding } from '../processors/window/sliding-windows.ts'
 export { hopping, tumbling } from '../processors/window/time-windows.ts'
 export { windowAggregate } from '../processors/window/window-aggregate.ts'
 export { type CandidateOptions, candidatePredictions } from '../replay/candidate.ts'
+export {
+  type CounterfactualOptions,
+  type CounterfactualReport,
+  counterfactual,
+} from '../replay/counterfactual.ts'
 export { type EvaluateOptions, type EvaluationReport, evaluate } from '../replay/evaluate.ts'
-export { type TrainingSetOptions, type TrainingSetReport, trainingSet } from '../replay/training-set.ts'
+export type { TrainingSetReport } from '../replay/training-set.ts'
 export { EngineError } from '../state/contracts/engine-error.ts'
 export { type EventOf, event, eventFromAvsc } from '../state/contracts/event.ts'
 export {
@@ -124,4 +129,5 @@ export {
   folderBackfillEstimate as estimateBackfill,
   folderQuality as qualityReport,
 } from './runtime/folder-replay.ts'
+export { type FolderTrainingSetOptions, trainingSet } from './runtime/folder-training-set.ts'
 export { type TopologyOptions, topology } from './topology.ts'

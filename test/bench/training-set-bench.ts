@@ -5,6 +5,7 @@ import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet'
+import { trainingSet } from '../../replay/training-set.ts'
 import {
   count,
   csvRows,
@@ -22,7 +23,6 @@ import {
   topology,
   trainingSet,
 } from '../../topology/index.ts'
-import { wire } from '../../topology/runtime/wire.ts'
 import { plainLoopMicros } from './yardsticks.ts'
 
 /*
@@ -145,13 +145,11 @@ try {
   const labels = await labelFile(root)
 
   const out = join(root, 'train.parquet')
-  const wiring = await wire({ data, now: Date.now, readOnly: true })
   const cpu = process.cpuUsage()
   const startedMs = performance.now()
   const report = await trainingSet({
-    declaration,
-    ...wiring,
-    database: await wiring.scratch(),
+    topology: declaration,
+    data,
     labels: {
       path: labels,
       time: 'TX_DATETIME',
@@ -162,7 +160,6 @@ try {
   })
   const seconds = (performance.now() - startedMs) / 1_000
   const { user, system } = process.cpuUsage(cpu)
-  await wiring.close()
 
   const wrong = await differing(out)
   if (wrong.length > 0) throw new Error(`columns differ from their checksums: ${wrong.join(', ')}`)

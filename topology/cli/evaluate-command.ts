@@ -1,4 +1,3 @@
-import { candidatePredictions, modelOf } from '../../replay/candidate.ts'
 import {
   type EvaluateOptions,
   type EvaluationReport,
@@ -7,6 +6,7 @@ import {
   type ScorerReport,
 } from '../../replay/evaluate.ts'
 import { wire } from '../runtime/wire.ts'
+import { replayCandidate } from './candidate-option.ts'
 import { CliError } from './cli-error.ts'
 import { requireData, topologyOf } from './data-folder.ts'
 import { isoTime } from './log-reader.ts'
@@ -44,7 +44,7 @@ export async function evaluateCommand(options: EvaluateCommandOptions): Promise<
     const candidate =
       options.candidate === undefined
         ? {}
-        : { candidate: await answersOf(options.candidate, data, wiring, json) }
+        : { candidate: await replayCandidate(options.candidate, data, wiring, json) }
     const progress = new Progress('evaluating', { unit: 'events', silent: json })
     let events = 0
     const report = await evaluate({
@@ -64,32 +64,6 @@ export async function evaluateCommand(options: EvaluateCommandOptions): Promise<
   } finally {
     await wiring.close()
   }
-}
-
-async function answersOf(
-  given: string,
-  data: string,
-  wiring: Awaited<ReturnType<typeof wire>>,
-  json: boolean,
-): Promise<NonNullable<EvaluateOptions['candidate']>> {
-  const [module = '', model] = given.split('#')
-  const declaration = await topologyOf(data, module)
-  const progress = new Progress('candidate', { unit: 'records', silent: json })
-  let records = 0
-  const predictions = await candidatePredictions({
-    declaration,
-    ...(model === undefined ? {} : { model }),
-    log: wiring.log,
-    writer: wiring.writer,
-    registry: wiring.registry,
-    database: await wiring.scratch(),
-    onProgress: (done) => {
-      records = done.records
-      progress.update(records)
-    },
-  })
-  progress.end(records)
-  return { name: `candidate ${modelOf(declaration, model).name}`, predictions }
 }
 
 function settingsOf(options: EvaluateCommandOptions): Partial<EvaluateOptions> {

@@ -48,6 +48,8 @@ const wholeNumber =
 const offset = wholeNumber(0, Number.MAX_SAFE_INTEGER)
 
 const program = new Command('headwater')
+  // Commander's own exit code of a wrong option is 1, which here is an answer; subcommands inherit this.
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
   .description('A stream-processing-first, event-sourced engine for machine learning.')
   .version('0.1.0')
   .showHelpAfterError('(see --help)')

@@ -1,14 +1,8 @@
-import {
-  type PositionReport,
-  type TimeReport,
-  type TrainingSetOptions,
-  type TrainingSetReport,
-  trainingSet,
-} from '../../replay/training-set.ts'
+import type { PositionReport, TimeReport, TrainingSetReport } from '../../replay/training-set.ts'
 import type { TimeUnit } from '../../replay/training-set-input.ts'
 import type { ShapeOptions } from '../../replay/training-set-shape.ts'
 import type { LabelFile, LabelTopic } from '../../replay/training-set-time.ts'
-import { wire } from '../runtime/wire.ts'
+import { type FolderTrainingSetOptions, trainingSet } from '../runtime/folder-training-set.ts'
 import { CliError } from './cli-error.ts'
 import { requireData, topologyOf } from './data-folder.ts'
 import { loadViews } from './load-topology.ts'
@@ -57,35 +51,28 @@ export interface TrainingSetCommandOptions {
 export async function trainingSetCommand(options: TrainingSetCommandOptions): Promise<number> {
   const { data, json = false } = options
   requireData(data)
-  const declaration = await topologyOf(data, options.topology)
+  const topology = await topologyOf(data, options.topology)
   const settings = await settingsOf(options)
-  const wiring = await wire({ data, now: Date.now, readOnly: true })
-  try {
-    const progress = new Progress('folding', { unit: 'records', silent: json })
-    let records = 0
-    const report = await trainingSet({
-      ...settings,
-      declaration,
-      ...wiring,
-      database: await wiring.scratch(),
-      onProgress: (done) => {
-        records = done.records
-        progress.update(records)
-      },
-    })
-    if (!options.dryRun) progress.end(records)
-    process.stdout.write(json ? `${toJson(report)}\n` : textOf(report))
-    const isAsServed =
-      report.mode === 'time' || report.predictions.mismatches + report.predictions.unmade === 0
-    return isAsServed ? 0 : 1
-  } finally {
-    await wiring.close()
-  }
+  const progress = new Progress('folding', { unit: 'records', silent: json })
+  let records = 0
+  const report = await trainingSet({
+    ...settings,
+    topology,
+    data,
+    onProgress: (done) => {
+      records = done.records
+      progress.update(records)
+    },
+  })
+  if (!options.dryRun) progress.end(records)
+  process.stdout.write(json ? `${toJson(report)}\n` : textOf(report))
+  const isAsServed = report.mode === 'time' || report.predictions.mismatches + report.predictions.unmade === 0
+  return isAsServed ? 0 : 1
 }
 
 async function settingsOf(
   options: TrainingSetCommandOptions,
-): Promise<Omit<TrainingSetOptions, 'declaration' | 'log' | 'writer' | 'registry' | 'database'>> {
+): Promise<Omit<FolderTrainingSetOptions, 'topology' | 'data'>> {
   const { out, model, features, group, withUnlabelled, withUnserved, untilCommit, strict, dryRun } = options
   const split = splitOf(options)
   return {
