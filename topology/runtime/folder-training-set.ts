@@ -1,0 +1,37 @@
+import type { Declaration } from '../../models/declaration.ts'
+import {
+  type TrainingSetOptions,
+  type TrainingSetReport,
+  trainingSet as trainingSetOf,
+} from '../../replay/training-set.ts'
+import { wire } from './wire.ts'
+
+export interface FolderTrainingSetOptions
+  extends Omit<TrainingSetOptions, 'declaration' | 'log' | 'writer' | 'registry' | 'database'> {
+  readonly topology: Declaration
+  /** Folder of the log and the state; an engine may be running there. */
+  readonly data: string
+}
+
+/**
+ * Writes a table of labels and features, folded from the log of a data folder
+ * by the code that serves the features; see the command `replay training-set`
+ * for its modes. The fold's state lies in a temporary folder meanwhile.
+ *
+ * The file is written beside its name and renamed when it is whole and on the
+ * disk. The same log, topology and options give the same bytes.
+ *
+ * @throws EngineError `model-unknown`, `event-unknown`, `table-unreadable`, `table-unwritable`, `training-set-refused`
+ */
+export async function trainingSet({
+  topology: declaration,
+  data,
+  ...options
+}: FolderTrainingSetOptions): Promise<TrainingSetReport> {
+  const wiring = await wire({ data, now: Date.now, readOnly: true })
+  try {
+    return await trainingSetOf({ declaration, ...wiring, database: await wiring.scratch(), ...options })
+  } finally {
+    await wiring.close()
+  }
+}
