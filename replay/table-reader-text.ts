@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs'
 import { resolve } from 'node:path'
-import { createInterface } from 'node:readline'
+import { pipeline } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { EngineError } from '../state/contracts/engine-error.ts'
 import type { ColumnType } from './table-column.ts'
@@ -40,12 +40,14 @@ class TypeGuess {
   }
 }
 
-type Records = () => AsyncGenerator<readonly unknown[]>
+type Records = () => AsyncGenerator<readonly (readonly unknown[])[]>
 
 class TextReader implements TableReader {
   readonly names: readonly string[]
   readonly #records: Records
   readonly #guesses: readonly TypeGuess[]
+  /** All values have passed once. */
+  #isGuessed = false
 
   constructor(names: readonly string[], records: Records) {
     this.names = names
@@ -60,19 +62,22 @@ class TextReader implements TableReader {
   async *chunks(): AsyncGenerator<TableChunk> {
     let columns: unknown[][] = this.names.map(() => [])
     let count = 0
-    for await (const record of this.#records()) {
-      for (let index = 0; index < columns.length; index++) {
-        const value = record[index] ?? null
-        this.#guesses[index]!.add(value)
-        columns[index]!.push(value)
-      }
-      if (++count === chunkRows) {
-        yield this.#chunk(columns, count)
-        columns = this.names.map(() => [])
-        count = 0
+    for await (const records of this.#records()) {
+      for (const record of records) {
+        for (let index = 0; index < columns.length; index++) {
+          const value = record[index] ?? null
+          if (!this.#isGuessed) this.#guesses[index]!.add(value)
+          columns[index]!.push(value)
+        }
+        if (++count === chunkRows) {
+          yield this.#chunk(columns, count)
+          columns = this.names.map(() => [])
+          count = 0
+        }
       }
     }
     if (count > 0) yield this.#chunk(columns, count)
+    this.#isGuessed = true
   }
 
   #chunk(columns: readonly unknown[][], count: number): TableChunk {
@@ -80,77 +85,118 @@ class TextReader implements TableReader {
   }
 }
 
-async function* linesOf(path: string): AsyncGenerator<string> {
-  const file = createReadStream(path)
-  const text = path.endsWith('.gz') ? file.pipe(createGunzip()) : file
-  let failure: unknown
-  const lines = createInterface({ input: text, crlfDelay: Number.POSITIVE_INFINITY })
-  for (const stream of [file, text]) {
-    stream.on('error', (error: unknown) => {
-      failure = error
-      lines.close()
-    })
+/** The lines of a file, as many at a time as a read of it brings; a rejected read ends the loop. */
+async function* linesOf(path: string): AsyncGenerator<readonly string[]> {
+  const file = createReadStream(path, { highWaterMark: 1 << 18 })
+  // A pipeline hands a failed read on to whoever reads its end.
+  const text = path.endsWith('.gz') ? pipeline(file, createGunzip(), () => {}) : file
+  text.setEncoding('utf8')
+  let rest = ''
+  for await (const chunk of text) {
+    const lines = (rest + (chunk as string)).split('\n')
+    rest = lines.pop()!
+    yield lines.map(withoutReturn)
   }
-  yield* lines
-  if (failure !== undefined) throw failure
+  if (rest !== '') yield [withoutReturn(rest)]
 }
 
-/** The records of a CSV file as RFC 4180 has them; an empty field without quotes is null. */
-async function* csvRecords(path: string): AsyncGenerator<readonly (string | null)[]> {
-  let open = ''
-  let line = 0
-  for await (const each of linesOf(path)) {
-    line++
-    const text = open === '' ? each : `${open}\n${each}`
-    // A record goes on in the next line while one of its fields is still quoted.
-    if (((text.match(/"/g)?.length ?? 0) & 1) === 1) {
-      open = text
-      continue
+const withoutReturn = (line: string): string => (line.endsWith('\r') ? line.slice(0, -1) : line)
+
+/** The records of a CSV file as RFC 4180 has them, some at a time; an empty field without quotes is null. */
+async function* csvRecords(path: string): AsyncGenerator<readonly (readonly (string | null)[])[]> {
+  let open: string | undefined
+  let isFirst = true
+  for await (const lines of linesOf(path)) {
+    const records: (readonly (string | null)[])[] = []
+    for (const line of lines) {
+      const text = open === undefined ? (isFirst ? line.replace(/^\uFEFF/, '') : line) : `${open}\n${line}`
+      isFirst = false
+      // A record goes on in the next line while one of its fields is still quoted.
+      if (text.includes('"') && ((text.match(/"/g)?.length ?? 0) & 1) === 1) {
+        open = text
+        continue
+      }
+      open = undefined
+      if (text !== '') records.push(fieldsOf(text))
     }
-    open = ''
-    if (text !== '') yield fieldsOf(line === 1 ? text.replace(/^\uFEFF/, '') : text)
+    yield records
   }
-  if (open !== '')
+  if (open !== undefined) {
     throw new RangeError(`a quoted field does not end before the file does: ${open.slice(0, 80)}`)
+  }
 }
 
 function fieldsOf(text: string): readonly (string | null)[] {
   const plain = (field: string) => (field === '' ? null : field)
   if (!text.includes('"')) return text.split(',').map(plain)
   const fields: (string | null)[] = []
-  for (const [, quoted, bare = ''] of text.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))(?=,|$)/g)) {
-    fields.push(quoted === undefined ? plain(bare) : quoted.replaceAll('""', '"'))
+  for (let at = 0; at <= text.length; ) {
+    if (text[at] !== '"') {
+      const comma = text.indexOf(',', at)
+      const end = comma < 0 ? text.length : comma
+      fields.push(plain(text.slice(at, end)))
+      at = end + 1
+      continue
+    }
+    let end = at + 1
+    while (end < text.length && (text[end] !== '"' || text[end + 1] === '"')) end += text[end] === '"' ? 2 : 1
+    fields.push(text.slice(at + 1, end).replaceAll('""', '"'))
+    at = end + 2
   }
   return fields
 }
 
 export async function csvTable(path: string): Promise<TableReader> {
-  let names: readonly string[] | undefined
-  for await (const record of csvRecords(path)) {
-    names = record.map((name) => name ?? '')
-    break
-  }
+  const names = (await firstOf(csvRecords(path)))?.map((name) => name ?? '')
   if (names === undefined) throw refused(path, 'an empty file', 'a header and a row a line')
   const twice = names.find((name, index) => names.indexOf(name) !== index)
   if (twice !== undefined) throw refused(path, `two columns named "${twice}"`, 'a name for each')
   const width = names.length
   return new TextReader(names, async function* () {
-    let line = 0
-    for await (const record of csvRecords(path)) {
-      if (line++ === 0) continue
-      if (record.length !== width) {
-        throw refused(path, `${record.length} fields in record ${line}`, `${width} as in the header`)
+    let passed = 0
+    for await (const records of csvRecords(path)) {
+      const odd = records.findIndex(({ length }) => length !== width)
+      if (odd >= 0) {
+        const found = `${records[odd]!.length} fields in record ${passed + odd + 1}`
+        throw refused(path, found, `${width} as in the header`)
       }
-      yield record
+      yield passed === 0 ? records.slice(1) : records
+      passed += records.length
     }
   })
 }
 
+async function firstOf<Item>(groups: AsyncIterable<readonly Item[]>): Promise<Item | undefined> {
+  for await (const [first] of groups) if (first !== undefined) return first
+  return undefined
+}
+
 /** The columns are the fields of the first object; later ones may lack some. */
 export async function ndjsonTable(path: string): Promise<TableReader> {
-  const objects = async function* (): AsyncGenerator<Record<string, unknown>> {
-    let line = 0
-    for await (const text of linesOf(path)) {
+  const first = await firstOf(jsonObjects(path))
+  if (first === undefined) throw refused(path, 'an empty file', 'one JSON object a line')
+  const fields = Object.keys(first)
+  const known = new Set(fields)
+  return new TextReader(fields, async function* () {
+    let passed = 0
+    for await (const objects of jsonObjects(path)) {
+      for (const [index, object] of objects.entries()) {
+        const other = Object.keys(object).find((name) => !known.has(name))
+        if (other === undefined) continue
+        const found = `row ${passed + index + 1} has a field "${other}"`
+        throw refused(path, found, `the fields of the first row: ${fields.join(', ')}`)
+      }
+      yield objects.map((object) => fields.map((name) => object[name]))
+      passed += objects.length
+    }
+  })
+}
+
+async function* jsonObjects(path: string): AsyncGenerator<readonly Record<string, unknown>[]> {
+  let line = 0
+  for await (const lines of linesOf(path)) {
+    const objects: Record<string, unknown>[] = []
+    for (const text of lines) {
       line++
       if (text.trim() === '') continue
       let value: unknown
@@ -162,31 +208,10 @@ export async function ndjsonTable(path: string): Promise<TableReader> {
       if (typeof value !== 'object' || value === null || Array.isArray(value)) {
         throw refused(path, `line ${line} is no object`, 'one JSON object a line')
       }
-      yield value as Record<string, unknown>
+      objects.push(value as Record<string, unknown>)
     }
+    yield objects
   }
-  let names: readonly string[] | undefined
-  for await (const object of objects()) {
-    names = Object.keys(object)
-    break
-  }
-  if (names === undefined) throw refused(path, 'an empty file', 'one JSON object a line')
-  const fields = names
-  return new TextReader(fields, async function* () {
-    let row = 0
-    for await (const object of objects()) {
-      row++
-      const other = Object.keys(object).find((name) => !fields.includes(name))
-      if (other !== undefined) {
-        throw refused(
-          path,
-          `row ${row} has a field "${other}"`,
-          `the fields of the first row: ${fields.join(', ')}`,
-        )
-      }
-      yield fields.map((name) => object[name])
-    }
-  })
 }
 
 const refused = (path: string, found: string, expected: string): EngineError<'table-unreadable'> =>
