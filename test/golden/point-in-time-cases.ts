@@ -18,6 +18,15 @@ import {
   type ViewFeed,
   windowFeed,
 } from './point-in-time-feeds.ts'
+import {
+  bufferFeed,
+  frequentFeed,
+  momentFeed,
+  retractionFeed,
+  tileFeed,
+  uniqueFeed,
+  upperMedianFeed,
+} from './point-in-time-object-feeds.ts'
 import { type DatabaseOf, runViewFeed } from './view-runs.ts'
 
 const ownCases = fileURLToPath(new URL('point-in-time.json', import.meta.url))
@@ -34,11 +43,7 @@ export function pointInTimeCases(path: string = ownCases): readonly PointInTimeC
 }
 
 const missing: Readonly<Record<string, string>> = {
-  retraction: 'feature views have no lists, texts, firstK, lastK, topK, histogram or distinct aggregates',
-  tile_merge: 'feature views have no texts, lastK, topK, histogram or distinct aggregates',
-  sliding_buffer: 'feature views have no topK aggregate',
-  property: 'feature views have no variance, skew or kurtosis aggregates',
-  drift_metric: 'it is about a drift index, not about a read at a point in time',
+  drift_metric: 'it compares two distributions by a drift index; nothing is read at a point in time',
   label_window:
     'it selects labels by calendar days; here a label belongs to a prediction by id and length of time',
 }
@@ -95,20 +100,27 @@ async function answerOf(
     case 'online_latest':
       return run(marketingFeed(each))
     case 'window_aggregate':
-      if (each.id === 'fennel.quantile_median_1w') return 'feature views have no quantile aggregate'
-      return run(windowFeed(each))
+      return run(each.id === 'fennel.quantile_median_1w' ? upperMedianFeed(each) : windowFeed(each))
     case 'bitemporal_mutation_aggregate':
       return run(bitemporalFeed(each))
     case 'state_merge':
       if (each.id.startsWith('chronon.elementwise')) return run(elementsFeed(each))
-      return 'feature views have no bounded distinct or histogram aggregates'
+      return run(each.id.startsWith('chronon.bounded_unique') ? uniqueFeed(each) : frequentFeed(each))
+    case 'retraction':
+      return run(retractionFeed(each))
+    case 'tile_merge':
+      return run(tileFeed(each))
+    case 'sliding_buffer':
+      return run(bufferFeed(each))
+    case 'property':
+      return run(momentFeed(each))
     case 'session_window':
       return sessions(each, restart)
     case 'counter':
       return run(counterFeed(each))
     case 'ranking_feature':
       if (each.id.startsWith('metarank.rate')) return run(ratesFeed(each))
-      return 'there are no features of a request that compare its candidates with each other'
+      return 'it compares the candidates of one request with each other; a view is of one entity and knows no other candidate'
     default:
       return missing[each.kind] ?? `kind "${each.kind}" is not one of the cases' kinds`
   }

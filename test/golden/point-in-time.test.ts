@@ -35,19 +35,8 @@ const onDisk =
 
 /** What feature views cannot be asked; each other case has an answer. */
 const notApplicable = [
-  'chronon.row_aggregator.update_merge_delete',
-  'chronon.tile_codec.finalize',
-  'chronon.two_stack.topk2',
-  'chronon.bounded_unique_k5.happy',
-  'chronon.bounded_unique_k5.merge',
-  'chronon.approx_histogram_k3.exact',
-  'chronon.approx_histogram_k3.merge_sketches',
-  'chronon.approx_histogram_k3.merge_hist',
-  'chronon.approx_histogram_k3.merge_sketch_and_hist',
-  'chronon.variance_moments',
   'chronon.psi_kll',
   'chronon.label_window.offsets',
-  'fennel.quantile_median_1w',
   'metarank.diversity.numeric',
   'metarank.diversity.strings',
 ]

@@ -1,4 +1,5 @@
 import { entityKeys } from '../../processors/feature/entity-key.ts'
+import { isWithoutNumber } from '../../processors/feature/feature.ts'
 import { ViewState } from '../../processors/feature/view-state.ts'
 import type { Database, DatabaseWrite } from '../../state/store/database.ts'
 import type { Row } from './point-in-time-case.ts'
@@ -29,9 +30,11 @@ export async function runViewFeed(feed: ViewFeed, restart?: DatabaseOf): Promise
     }
     const values = new Float64Array(state.featureNames.length)
     state.readOne(keys.keyOf(step.entity), step.atMs, values, 0)
-    const features = Object.fromEntries(
+    const numbers = Object.fromEntries(
       state.featureNames.map((name, place) => [name, Number.isNaN(values[place]) ? null : values[place]!]),
     )
+    const isOfNumbers = ![...feed.view.features.values()].some(isWithoutNumber)
+    const features = isOfNumbers ? numbers : state.values(keys.keyOf(step.entity), step.atMs)
     rows.push({ ...step.shown, ...features })
   }
   return feed.result(rows)
