@@ -33,15 +33,18 @@ export async function featuresListCommand(options: FeaturesOptions): Promise<num
   const views = viewsOf(declaration)
   if (options.json) for (const view of views) process.stdout.write(`${JSON.stringify(view)}\n`)
   else {
-    const rows = views.map(({ view, entity, owner, freshness, features, usedBy }) => [
+    const rows = views.map(({ view, version, entity, owner, freshness, features, usedBy }) => [
       view,
+      String(version),
       entity.join(', '),
       owner,
       freshness,
       String(features.length),
       usedBy.join(', '),
     ])
-    process.stdout.write(`${table(['view', 'entity', 'owner', 'freshness', 'features', 'used by'], rows)}\n`)
+    process.stdout.write(
+      `${table(['view', 'version', 'entity', 'owner', 'freshness', 'features', 'used by'], rows)}\n`,
+    )
   }
   return 0
 }

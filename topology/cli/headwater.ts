@@ -20,6 +20,7 @@ import {
   featuresListCommand,
   featuresShowCommand,
 } from './features-command.ts'
+import { featuresDiffCommand } from './features-diff-command.ts'
 import { initCommand } from './init-command.ts'
 import { kafkaDoctorCommand } from './kafka-doctor-command.ts'
 import { appendCommand, followCommand, readCommand, topicsCommand, verifyCommand } from './log-command.ts'
@@ -166,6 +167,15 @@ withDeclaration(features.command('lineage').description('events, features and mo
     '\nExample:\n  headwater features lineage --topology ./topology.ts --dot | dot -Tsvg > lineage.svg',
   )
   .action((options) => act(() => featuresLineageCommand(options)))
+features
+  .command('diff <before> <after>')
+  .description('what two topology modules declare differently, and which views need a greater version')
+  .option('--json', 'print JSON, one view a line')
+  .addHelpText(
+    'after',
+    '\nExit code 1 when a view means something else under the same version.\n\nExample:\n  headwater features diff ./served/topology.ts ./topology.ts',
+  )
+  .action((before: string, after: string, options) => act(() => featuresDiffCommand(before, after, options)))
 withTopology(features.command('get <view> <key...>').description('the features of an entity'))
   .option('--at <time>', 'as of this time, ISO-8601 or milliseconds (default: now)')
   .addHelpText('after', '\nExample:\n  headwater features get movie-taste 296 --data .headwater/movies')
