@@ -122,6 +122,8 @@ export class Task {
   #sinceCheckpoint = 0
   /** Time that these took. */
   #processingMs = 0
+  /** A checkpoint was written since stores last shrank. */
+  #mayEvict = false
   /** Changes collected for the next checkpoint ahead of it. */
   #early: DatabaseWrite[] = []
   #unsynced: Promise<void>[] = []
@@ -265,12 +267,23 @@ export class Task {
   }
 
   /**
+   * Lets stores shrink before a batch loads its keys, not after: it counts on
+   * them. What is clean is in the database only while no checkpoint is on its
+   * way and nothing was collected ahead of one.
+   */
+  #evict(): void {
+    if (!this.#mayEvict || this.#checkpointing || this.#early.length > 0) return
+    this.#mayEvict = false
+    this.#spec.graph.evict()
+  }
+
+  /**
    * After a small batch there is time: its changes are made ready for the
    * checkpoint now, so that nobody waits for those of many batches at once.
    * Not while one is being written: what is clean then must be in it.
    */
   #collectEarly(): void {
-    if (this.#checkpointing) return
+    if (this.#checkpointing || this.#mayEvict) return
     for (const store of this.#spec.graph.stores) store.collectSome?.(this.#early, earlyChanges)
   }
 
@@ -316,6 +329,7 @@ export class Task {
 
   async #process(batch: readonly (TaskRecord | RefusedRecord)[]): Promise<void> {
     const { graph, database, emitDeadLetter } = this.#spec
+    this.#evict()
     await graph.prefetch(batch, database)
     const startedMs = this.#options.elapsedMs()
     for (const record of batch) {
@@ -397,7 +411,7 @@ export class Task {
         await durable
         await database.write(writes)
         onStep?.('checkpointed', sequence)
-        graph.evict()
+        this.#mayEvict = true
       } catch (error) {
         this.#failure ??= error
       } finally {

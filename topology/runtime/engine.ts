@@ -305,8 +305,10 @@ export class Engine {
       })
     }
     const packed = packKey(key)
-    for (const store of state.stores) {
-      if (store.isMissing(packed)) await store.prefetch(this.#wiring.database, [packed])
+    // While one store loads the key another may let go of it.
+    for (let missing = state.stores; missing.length > 0; ) {
+      missing = missing.filter((store) => store.isMissing(packed))
+      await Promise.all(missing.map((store) => store.prefetch(this.#wiring.database, [packed])))
     }
     return state.values(packed, queryMs)
   }
