@@ -31,7 +31,7 @@ async function runLine(line: string): Promise<string> {
   return out
 }
 
-test('the tour does what it says, command by command', async () => {
+test('the tour does what it says, command by command', { timeout: 120_000 }, async () => {
   let printed = ''
   for (const line of block('commands').trim().split('\n')) printed += `${await runLine(line)}\n`
   const compact = (text: string) =>
