@@ -69,6 +69,7 @@ const ask = (atMs: number, shown: Row = {}, key: Json = 'k'): FeedStep => ({
   shown,
 })
 
+/** Where the events come in order a disorder of 0 folds them into tiles; else they wait as they came. */
 const viewOf = (features: Readonly<Record<string, Feature>>, disorder = days(3_650)) =>
   featureView('case', {
     entity: 'key',
@@ -230,21 +231,24 @@ export function tileFeed({ input }: PointInTimeCase): ViewFeed {
     `mean.${of}`,
     derived([`sum.${of}`, 'rows'], (above, below) => above / below),
   ]
-  const view = viewOf({
-    'sum.views': sum(element, 'views', day),
-    'sum.rating': sum(element, 'rating', day),
-    week: sum(element, 'rating', week),
-    rows: sum(element, 'sign', day),
-    ...Object.fromEntries([signedMean('views'), signedMean('rating')]),
-    distinct: distinctCount(element, 'title', { bound: 100, ...day }),
-    estimated: approximateDistinct(element, 'title', day),
-    last: lastK(element, 'title', { k: 1, ...day }),
-    last2: lastK(element, 'title', { k: 2, ...day }),
-    top: topK(element, 'title', { k: 1, ...day }),
-    bottom: bottomK(element, 'title', { k: 1, ...day }),
-    frequent: frequentValues(element, 'name', { k: 2, over: days(1), hop: hours(1) }),
-    byTitle: bucketBy(element, ['title', 'views'], { of: mean(), bound: 10, ...day }),
-  })
+  const view = viewOf(
+    {
+      'sum.views': sum(element, 'views', day),
+      'sum.rating': sum(element, 'rating', day),
+      week: sum(element, 'rating', week),
+      rows: sum(element, 'sign', day),
+      ...Object.fromEntries([signedMean('views'), signedMean('rating')]),
+      distinct: distinctCount(element, 'title', { bound: 100, ...day }),
+      estimated: approximateDistinct(element, 'title', day),
+      last: lastK(element, 'title', { k: 1, ...day }),
+      last2: lastK(element, 'title', { k: 2, ...day }),
+      top: topK(element, 'title', { k: 1, ...day }),
+      bottom: bottomK(element, 'title', { k: 1, ...day }),
+      frequent: frequentValues(element, 'name', { k: 2, over: days(1), hop: hours(1) }),
+      byTitle: bucketBy(element, ['title', 'views'], { of: mean(), bound: 10, ...day }),
+    },
+    0,
+  )
   return {
     view,
     steps: [...rows.flatMap((row) => elementsOf(row, row.ts, 1)), ask(newest + 1)],
@@ -302,7 +306,7 @@ export function uniqueFeed({ input, semantics }: PointInTimeCase): ViewFeed {
   const { partials } = input as { readonly partials: readonly (readonly number[])[] }
   const bound = Number(semantics['k'])
   return {
-    view: viewOf({ count: distinctCount(element, 'value', { bound, over: days(1), hop: hours(1) }) }),
+    view: viewOf({ count: distinctCount(element, 'value', { bound, over: days(1), hop: hours(1) }) }, 0),
     steps: [
       ...partials.flatMap((values, tile) => values.map((value) => step(hours(tile), { value }))),
       ask(hours(partials.length)),
@@ -317,10 +321,13 @@ export function frequentFeed({ input, semantics }: PointInTimeCase): ViewFeed {
   const k = Number(semantics['k'])
   const window = { over: days(1), hop: hours(1) }
   return {
-    view: viewOf({
-      frequent: frequentValues(element, 'name', { k, ...window }),
-      kinds: distinctCount(element, 'name', { bound: k + 1, ...window }),
-    }),
+    view: viewOf(
+      {
+        frequent: frequentValues(element, 'name', { k, ...window }),
+        kinds: distinctCount(element, 'name', { bound: k + 1, ...window }),
+      },
+      0,
+    ),
     steps: [
       ...partials.flatMap((counts, tile) =>
         Object.entries(counts).flatMap(([name, count]) =>
