@@ -40,7 +40,9 @@ const onlyAtHome = Object.entries(homes).map(([library, home]) => ({
   to: { path: `(^|/)node_modules/${library}/|^${library}$` },
 }))
 
-const adapters = '/(kafka|embedded|memory|rocksdb|confluent)/'
+const adapters = '/(kafka|embedded|rocksdb|confluent)/'
+// What a replay throws away again needs no choice.
+const scratch = '/memory/'
 
 module.exports = {
   forbidden: [
@@ -50,9 +52,24 @@ module.exports = {
       name: 'adapters-are-chosen-in-one-place',
       severity: 'error',
       from: {
-        pathNot: ['^test/', '^topology/runtime/wire', '^topology/testing/', '^topology/cli/', adapters],
+        pathNot: [
+          '^test/',
+          '^topology/runtime/wire',
+          '^topology/testing/',
+          '^topology/cli/',
+          adapters,
+          scratch,
+        ],
       },
       to: { path: `^(state|models)/.*${adapters}`, pathNot: ['node_modules'] },
+    },
+    {
+      name: 'memory-is-for-tests-and-scratch',
+      severity: 'error',
+      from: {
+        pathNot: ['^test/', '^topology/(runtime/wire|testing/|cli/)', '^replay/', adapters, scratch],
+      },
+      to: { path: `^(state|models)/.*${scratch}`, pathNot: ['node_modules'] },
     },
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
     {

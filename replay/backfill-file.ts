@@ -4,8 +4,8 @@ import type { Contract } from '../state/contracts/contract.ts'
 import { EngineError, isEngineError } from '../state/contracts/engine-error.ts'
 import { isNullable, type RecordField, valueClass, withoutNull } from '../state/contracts/schema-node.ts'
 import type { DurationMs, TimestampMs } from '../state/contracts/units.ts'
-import type { TableFormat } from './table-column.ts'
-import { fileDigest, openTable, type TableReader } from './table-reader.ts'
+import type { TableFormat, TableReader } from './table-column.ts'
+import { fileDigest, openTable } from './table-reader.ts'
 
 /** Unit of times that are written as plain numbers. */
 export type TimeUnit = 's' | 'ms' | 'us' | 'ns'

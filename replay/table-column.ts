@@ -27,3 +27,18 @@ export interface ByteSink {
 }
 
 export type TableFormat = 'parquet' | 'csv' | 'ndjson'
+
+/** Rows of a table in their order, by column; numbers of a timestamp column are ms since 1970. */
+export interface TableChunk {
+  readonly count: number
+  readonly columns: ReadonlyMap<string, readonly unknown[]>
+}
+
+export interface TableReader {
+  /** In the order of the file. */
+  readonly names: readonly string[]
+  /** A column's type: known from the schema, or from the values of all chunks read so far. */
+  typeOf(name: string): ColumnType
+  /** Reads from the beginning, each time it is asked. */
+  chunks(): AsyncIterable<TableChunk>
+}

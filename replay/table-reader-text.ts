@@ -3,8 +3,7 @@ import { resolve } from 'node:path'
 import { pipeline } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { EngineError } from '../state/contracts/engine-error.ts'
-import type { ColumnType } from './table-column.ts'
-import type { TableChunk, TableReader } from './table-reader.ts'
+import type { ColumnType, TableChunk, TableReader } from './table-column.ts'
 
 const chunkRows = 20_000
 

@@ -7,8 +7,8 @@ import { EngineError } from '../state/contracts/engine-error.ts'
 import { valueClass } from '../state/contracts/schema-node.ts'
 import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { Log } from '../state/log/log.ts'
-import type { ColumnType } from './table-column.ts'
-import { chunkRows, type TableChunk, type TableReader } from './table-reader.ts'
+import type { ColumnType, TableChunk, TableReader } from './table-column.ts'
+import { chunkRows } from './table-reader.ts'
 import { columnTypeOf, fieldNode } from './training-set-views.ts'
 
 /** Of each partition the first offset and the one behind the last. */

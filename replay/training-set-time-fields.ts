@@ -1,9 +1,9 @@
 import type { FeatureView } from '../processors/feature/feature-view.ts'
 import { requireNumbers } from '../processors/feature/feature-view.ts'
 import type { Contract } from '../state/contracts/contract.ts'
-import type { TableReader } from './table-reader.ts'
+import type { TableReader } from './table-column.ts'
 import { keyReader } from './training-set-input.ts'
-import type { TimeOptions } from './training-set-time.ts'
+import type { TimeOptions } from './training-set-time-options.ts'
 
 /** A field of a view's entity, or of a model's trigger, and the column that holds it. */
 export interface RowField {

@@ -1,76 +1,17 @@
-import type { Declaration } from '../models/declaration.ts'
-import type { Model } from '../models/model.ts'
 import type { FeatureView } from '../processors/feature/feature-view.ts'
-import type { TaskOptions } from '../processors/task.ts'
-import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { DurationMs, TimestampMs } from '../state/contracts/units.ts'
-import type { Log, LogWriter } from '../state/log/log.ts'
-import type { Database } from '../state/store/database.ts'
-import { type Assembly, assemble, type RecoveryProgress } from './assembly.ts'
-import type { ColumnValues, TableColumn, TableFormat } from './table-column.ts'
-import { columnsOfTable, columnValue, type TableReader } from './table-reader.ts'
+import type { Log } from '../state/log/log.ts'
+import { type Assembly, assemble } from './assembly.ts'
+import type { ColumnValues, TableColumn, TableReader } from './table-column.ts'
+import { columnsOfTable, columnValue } from './table-reader.ts'
 import { RowAsker } from './training-set-asker.ts'
 import { type FoldHorizon, foldLog, readHorizon, withTail } from './training-set-fold.ts'
-import { type InputTally, newInputTally, type TimeUnit, timeReader, unitDoubt } from './training-set-input.ts'
-import { RowShape, type ShapeOptions } from './training-set-shape.ts'
+import { type InputTally, newInputTally, timeReader, unitDoubt } from './training-set-input.ts'
+import { RowShape } from './training-set-shape.ts'
 import { AnswerFile, SortedRows } from './training-set-spill.ts'
 import { fieldsOf, type RowField, viewsOf } from './training-set-time-fields.ts'
+import type { TimeOptions } from './training-set-time-options.ts'
 import { distinctNames } from './training-set-views.ts'
-
-/** A file of rows that want features as of a time. */
-export interface LabelFile extends LabelColumns {
-  readonly path: string
-  readonly format?: TableFormat
-  /** Column of the time as of which features are read. */
-  readonly time: string
-}
-
-/** Declared events as rows that want features as of a time. */
-export interface LabelTopic extends LabelColumns {
-  /** Name of the event. */
-  readonly event: string
-  /** Field of the time as of which features are read; the event time unless given. */
-  readonly time?: string
-}
-
-/** How the columns of the rows are to be read. */
-export interface LabelColumns {
-  /** Unit of times that are numbers; ms unless given. */
-  readonly timeUnit?: TimeUnit
-  /** Column of an entity's field, where it has another name: `{ userId: 'customer' }`. */
-  readonly keys?: Readonly<Record<string, string>>
-  /** Column of the label, for class weights, sampling and strata. */
-  readonly label?: string
-  /** Names of declared views; all whose entity the file names, unless given. */
-  readonly views?: readonly string[]
-  /**
-   * How long a row waits, in event time, for events that are out of order:
-   * at most the disorder that its views allow, and that unless given. 0 gives
-   * what a live request of that moment would have seen.
-   */
-  readonly waitMs?: DurationMs
-}
-
-export interface TimeOptions extends ShapeOptions {
-  readonly declaration: Declaration
-  readonly log: Log
-  readonly writer: LogWriter
-  readonly registry: SchemaRegistry
-  readonly database: Database
-  /** `path` is what they are called where something is wrong with them. */
-  readonly labels: LabelColumns & { readonly path: string; readonly time: string }
-  readonly table: TableReader
-  /** With it the columns are the model's, and the file has the fields of its trigger. */
-  readonly model?: Model
-  /** Views beside the declared ones. */
-  readonly extraViews: readonly FeatureView[]
-  readonly group?: string
-  readonly untilCommit?: number
-  readonly rowGroup: number
-  readonly out: string
-  readonly task?: TaskOptions
-  readonly onProgress?: (progress: RecoveryProgress) => void
-}
 
 /** Rows of the time mode: every row of a file once, in its order, with features as of its time. */
 export class TimeRows {

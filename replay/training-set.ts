@@ -8,9 +8,9 @@ import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { Log, LogWriter } from '../state/log/log.ts'
 import type { Database } from '../state/store/database.ts'
 import type { RecoveryProgress } from './assembly.ts'
-import type { TableColumn, TableFormat } from './table-column.ts'
+import type { TableColumn, TableFormat, TableReader } from './table-column.ts'
 import { sweepUnfinished, TableFile } from './table-file.ts'
-import { fileDigest, openTable, type TableReader } from './table-reader.ts'
+import { fileDigest, openTable } from './table-reader.ts'
 import { TopicTable } from './table-reader-topic.ts'
 import type { InputTally } from './training-set-input.ts'
 import type { LabelTally } from './training-set-labels.ts'
@@ -23,7 +23,8 @@ import {
   viewText,
 } from './training-set-provenance.ts'
 import type { DroppedRows, RowShape, ShapeOptions } from './training-set-shape.ts'
-import { type LabelFile, type LabelTopic, TimeRows } from './training-set-time.ts'
+import { TimeRows } from './training-set-time.ts'
+import type { LabelFile, LabelTopic } from './training-set-time-options.ts'
 import { boundView } from './training-set-views.ts'
 
 export interface TrainingSetOptions extends ShapeOptions {

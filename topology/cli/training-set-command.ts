@@ -1,7 +1,7 @@
 import type { PositionReport, TimeReport, TrainingSetReport } from '../../replay/training-set.ts'
 import type { TimeUnit } from '../../replay/training-set-input.ts'
 import type { ShapeOptions } from '../../replay/training-set-shape.ts'
-import type { LabelFile, LabelTopic } from '../../replay/training-set-time.ts'
+import type { LabelFile, LabelTopic } from '../../replay/training-set-time-options.ts'
 import { type FolderTrainingSetOptions, trainingSet } from '../runtime/folder-training-set.ts'
 import { CliError } from './cli-error.ts'
 import { requireData, topologyOf } from './data-folder.ts'

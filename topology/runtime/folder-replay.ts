@@ -16,8 +16,7 @@ import {
   viewsToMerge,
 } from '../../replay/backfill-swap.ts'
 import { type QualityReport, type QualityReportOptions, qualityReport } from '../../replay/quality.ts'
-import { openRocksdbDatabase } from '../../state/store/rocksdb/rocksdb-database.ts'
-import { type Wiring, wire } from './wire.ts'
+import { openStateFolder, type Wiring, wire } from './wire.ts'
 
 interface OfFolder {
   readonly topology: Declaration
@@ -57,7 +56,7 @@ export async function folderBackfill({
   const { log, registry, close } = await wire({ data, now: Date.now, readOnly: true })
   try {
     unmarkReady(data)
-    const database = await openRocksdbDatabase({ path: shadowFolder(data) })
+    const database = await openStateFolder(shadowFolder(data))
     let report: BackfillReport
     try {
       report = await backfill({ declaration, log, registry, database, elapsedMs, ...options })
@@ -80,7 +79,7 @@ export async function mergeBackfill(
 ): Promise<boolean> {
   const added = await viewsToMerge(data, declaration)
   if (added === undefined) return false
-  const shadow = await openRocksdbDatabase({ path: shadowFolder(data) })
+  const shadow = await openStateFolder(shadowFolder(data))
   let isMerged: boolean
   try {
     isMerged = await mergeViews({ declaration, added, log, registry, database, shadow })
@@ -114,6 +113,6 @@ export async function folderBackfillEstimate({
 export async function cancelBackfill(data: string): Promise<boolean> {
   const path = shadowFolder(data)
   // One that is running holds its state, which says so here.
-  if (existsSync(path)) await (await openRocksdbDatabase({ path })).close()
+  if (existsSync(path)) await (await openStateFolder(path)).close()
   return discardBackfill(data)
 }

@@ -104,6 +104,9 @@ export async function wire(options: WireOptions): Promise<Wiring> {
   }
 }
 
+/** State in a folder of its own: that of a backfill. */
+export const openStateFolder = (path: string): Promise<Database> => openRocksdbDatabase({ path })
+
 async function openLog({
   data,
   now,
