@@ -3,7 +3,7 @@ import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { TimestampMs } from '../state/contracts/units.ts'
 import type { Log } from '../state/log/log.ts'
 import { modelOf } from './candidate.ts'
-import { DriftReader } from './drift-reader.ts'
+import { DecisionReader } from './decision-reader.ts'
 
 export interface CounterfactualOptions {
   readonly declaration: Declaration
@@ -64,7 +64,7 @@ export interface CounterfactualReport {
 export async function counterfactual(options: CounterfactualOptions): Promise<CounterfactualReport> {
   const { declaration, log, registry, candidate, threshold = 0.5, largest = 10, onProgress } = options
   const model = modelOf(declaration, options.model)
-  const reader = await DriftReader.open(declaration.name, model.name, log, registry)
+  const reader = await DecisionReader.open(declaration.name, model.name, log, registry)
   const extent = await reader.extent()
   const fromMs = options.fromMs ?? extent?.fromMs ?? 0
   const toMs = options.toMs ?? extent?.toMs ?? fromMs

@@ -1,6 +1,6 @@
+import type { TimeRange } from './decision-reader.ts'
 import type { DriftComparison, DriftReport, SubjectDrift } from './drift.ts'
 import { escaped, histogramPlot, type SeriesPoint, seriesPlot, short } from './drift-plots.ts'
-import type { TimeRange } from './drift-reader.ts'
 
 const style = `
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #667; --line: #d5d9df; --back: #fff; --card: #f6f7f9; --ref: #8796ab; --cur: #1769c2; --bad: #c0271d; }

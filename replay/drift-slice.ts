@@ -1,6 +1,6 @@
 import { ColumnSketch } from '../models/drift/column-sketch.ts'
 import { SeededGenerator } from '../models/policy/seeded-generator.ts'
-import type { TimeRange } from './drift-reader.ts'
+import type { TimeRange } from './decision-reader.ts'
 
 /** What is watched of a model, in the order of the report: its features, then these. */
 export const outcomeSubjects = ['output', 'label', 'error'] as const

@@ -15,7 +15,7 @@ import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { DurationMs, TimestampMs } from '../state/contracts/units.ts'
 import type { Log } from '../state/log/log.ts'
 import { modelOf } from './candidate.ts'
-import { DriftReader, type TimeRange } from './drift-reader.ts'
+import { DecisionReader, type TimeRange } from './decision-reader.ts'
 import { DriftSlice, subjectsOf } from './drift-slice.ts'
 
 export interface DriftOptions {
@@ -121,7 +121,7 @@ const waitingLimit = 200_000
 export async function drift(options: DriftOptions): Promise<DriftReport> {
   const { declaration, log, registry } = options
   const model = modelOf(declaration, options.model)
-  const reader = await DriftReader.open(declaration.name, model.name, log, registry)
+  const reader = await DecisionReader.open(declaration.name, model.name, log, registry)
   const { fromMs, toMs } = (await reader.extent()) ?? { fromMs: 0, toMs: 0 }
   // An empty log has two empty halves, and a log of one instant one.
   const extent = { fromMs, toMs: Math.max(toMs, fromMs + 2) }
@@ -182,11 +182,11 @@ class DriftRun {
   #isWatching = true
   #events = 0
   readonly #model: Model
-  readonly #reader: DriftReader
+  readonly #reader: DecisionReader
   readonly #options: DriftOptions
   readonly #subjects: readonly string[]
 
-  constructor(model: Model, reader: DriftReader, options: DriftOptions) {
+  constructor(model: Model, reader: DecisionReader, options: DriftOptions) {
     this.#model = model
     this.#reader = reader
     this.#options = options

@@ -4,7 +4,7 @@ import type { PredictionEvent } from '../state/contracts/engine-contracts.ts'
 import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { TimestampMs } from '../state/contracts/units.ts'
 import type { Log } from '../state/log/log.ts'
-import { type Decision, DriftReader } from './drift-reader.ts'
+import { type Decision, DecisionReader } from './decision-reader.ts'
 
 /** What rows are told apart by: a feature, a part of an entity's key, or one of the words. */
 export type SliceBy = string
@@ -146,7 +146,7 @@ function sliceNames(values: readonly (string | number)[]): (value: string | numb
 /** Reads a model's predictions of the slice and joins the labels, whenever they came; the last one counts. */
 export async function readEvaluationRows(request: RowsRequest): Promise<EvaluationRows> {
   const { model, declaration, log, registry, by, ranking, onProgress } = request
-  const reader = await DriftReader.open(declaration.name, model.name, log, registry)
+  const reader = await DecisionReader.open(declaration.name, model.name, log, registry)
   const extent = await reader.extent()
   const fromMs = request.fromMs ?? extent?.fromMs ?? 0
   const toMs = request.toMs ?? extent?.toMs ?? fromMs

@@ -26,7 +26,7 @@ const fetchBytes = 1 << 20
  * event time at the head of each: a batch of each is in memory, whatever the
  * length of the log.
  */
-export class DriftReader {
+export class DecisionReader {
   readonly #log: Log
   readonly #model: string
   readonly #prediction: BoundContract<PredictionEvent>
@@ -43,11 +43,11 @@ export class DriftReader {
     this.#label = bound.label
   }
 
-  static async open(app: string, model: string, log: Log, registry: SchemaRegistry): Promise<DriftReader> {
+  static async open(app: string, model: string, log: Log, registry: SchemaRegistry): Promise<DecisionReader> {
     const contracts = engineContracts(app)
     const prediction = await bindContract(contracts.prediction, registry)
     const label = await bindContract(contracts.label, registry)
-    return new DriftReader(log, model, { prediction, label })
+    return new DecisionReader(log, model, { prediction, label })
   }
 
   /** Events in the range, predictions from so much earlier: their labels may be in it. */
