@@ -1,4 +1,5 @@
 import type { Contract } from '../../state/contracts/contract.ts'
+import { withoutNull } from '../../state/contracts/schema-node.ts'
 import type { DurationMs } from '../../state/contracts/units.ts'
 import type { AnyObjectAggregate, ColumnAggregate, ObjectAggregate } from '../aggregate/aggregate.ts'
 
@@ -98,8 +99,8 @@ export function windowed<Value>(
   input: FeatureInput<Value> | undefined,
   window: FeatureWindow<Value>,
 ): WindowedFeature {
-  const hopMs = hopOf(window)
-  checkFields(source, input)
+  const hopMs = hopOf(window, source as Contract)
+  checkNumber(source as Contract, input)
   const countsNothingAsZero = aggregate.name === 'count' ? 0 : Number.NaN
   return {
     kind: 'windowed',
@@ -120,7 +121,7 @@ export function windowedObject<Value, Input, State, Output>(
   input: ObjectInput<Value, Input>,
   window: FeatureWindow<Value>,
 ): ObjectFeature {
-  const hopMs = hopOf(window)
+  const hopMs = hopOf(window, source as Contract)
   checkFields(source, input)
   return {
     kind: 'object',
@@ -134,9 +135,14 @@ export function windowedObject<Value, Input, State, Output>(
   }
 }
 
-function hopOf({ over, hop }: FeatureWindow<never>): DurationMs {
+function hopOf({ over, hop }: FeatureWindow<never>, { name, retentionMs }: Contract): DurationMs {
   if (!(over > 0)) throw new RangeError(`a window's length must be positive, got ${over}`)
   if (over === forever) return forever
+  if (retentionMs !== undefined && over > retentionMs) {
+    throw new RangeError(
+      `a window of ${over} ms is longer than event "${name}" is kept, ${retentionMs} ms: a replay could not fold it again; shorten the window or raise retentionMs`,
+    )
+  }
   const hopMs = hop ?? Math.min(over, Math.max(1000, Math.floor(over / 60)))
   if (hopMs >= 0 && hopMs <= over) return hopMs
   throw new RangeError(`a window's hop must be between 0 and its length ${over}, got ${hopMs}`)
@@ -151,6 +157,20 @@ function checkFields<Value>(source: Contract<Value>, input: unknown): void {
   }
 }
 
+/** A field that is folded or looked up as a number has to be one, or a boolean. */
+function checkNumber(source: Contract, input: unknown): void {
+  checkFields(source, input)
+  const field = source.record.fields.find(({ name }) => name === input)
+  if (field === undefined) return
+  const { kind } = withoutNull(field.type)
+  if (numberKinds.has(kind)) return
+  throw new RangeError(
+    `field "${field.name}" of event "${source.name}" is ${kind}, expected a number or a boolean; give a function that makes one of it`,
+  )
+}
+
+const numberKinds: ReadonlySet<string> = new Set(['boolean', 'int', 'long', 'float', 'double'])
+
 /** The latest value of `input` at or before the query; ties go to the later position. Older than `ttl` is null. */
 export function latest<Value>(
   source: Contract<Value>,
@@ -159,6 +179,7 @@ export function latest<Value>(
 ): LookupFeature {
   const ttlMs = options.ttl ?? forever
   if (!(ttlMs > 0)) throw new RangeError(`a ttl must be positive, got ${ttlMs}`)
+  checkNumber(source as Contract, input)
   return {
     kind: 'lookup',
     source: source as Contract,

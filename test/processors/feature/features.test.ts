@@ -1,6 +1,8 @@
 import { expect, expectTypeOf, test } from 'vitest'
+import { latest } from '../../../processors/feature/feature.ts'
 import { featureView } from '../../../processors/feature/feature-view.ts'
 import {
+  count,
   kurtosis,
   mean,
   meanInterval,
@@ -93,6 +95,28 @@ test('a misspelt field, or one without numbers, does not compile and is refused'
   // @ts-expect-error there is no such field
   expect(() => variance(sale, 'amonut', window)).toThrow('no field "amonut"')
   // @ts-expect-error a text is not a number
-  mean(sale, 'name', window)
+  expect(() => mean(sale, 'name', window)).toThrow('is string')
   expectTypeOf(variance(sale, 'amount', window).kind).toEqualTypeOf<'windowed'>()
+})
+
+test('a feature that cannot be is refused where it is declared, with what would do', () => {
+  const short = event(
+    'short',
+    { shop: 'int', at: 'timestamp' },
+    { key: 'shop', time: 'at', retentionMs: 5_000 },
+  )
+  expect(() => mean(sale, 'name' as never, window)).toThrow(
+    'field "name" of event "sale" is string, expected a number or a boolean; give a function that makes one of it',
+  )
+  expect(() => latest(sale, 'name' as never)).toThrow('field "name" of event "sale" is string')
+  expect(() => mean(sale, 'price' as never, window)).toThrow('event "sale" has no field "price"')
+  expect(() => count(sale, { over: 0 })).toThrow("a window's length must be positive, got 0")
+  expect(() => count(sale, { over: 10, hop: 11 })).toThrow(
+    "a window's hop must be between 0 and its length 10",
+  )
+  expect(() => count(short, { over: 5_001 })).toThrow(
+    'a window of 5001 ms is longer than event "short" is kept, 5000 ms',
+  )
+  expect(count(short, { over: 5_000 }).overMs).toBe(5_000)
+  expect(latest(sale, ({ name }) => name.length).kind).toBe('lookup')
 })
