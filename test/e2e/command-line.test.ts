@@ -158,10 +158,10 @@ describe('a starter, from nothing to answers', () => {
       [['predictions', 'show', 'none', '--data', data()], 1, 'has no prediction for request "none"'],
       [['run', join(root, 'none.ts')], 2, 'no topology module at'],
       [['run', join(root, 'shop/package.json')], 2, 'does not export a topology'],
-      [['run', join(root, 'shop/topology.ts'), '--prot', '1'], 1, "unknown option '--prot'"],
+      [['run', join(root, 'shop/topology.ts'), '--prot', '1'], 2, "unknown option '--prot'"],
       [
         ['run', join(root, 'shop/topology.ts'), '--port', 'x'],
-        1,
+        2,
         'expected a whole number from 0 to 65535, got "x"',
       ],
       [['log', 'dead-letters', 'explain', '5', '--data', data()], 1, 'there is no dead letter 5'],
