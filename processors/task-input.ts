@@ -117,6 +117,11 @@ export class TaskInput {
     return this.#records[this.#next]
   }
 
+  /** Records that are fetched and not taken. */
+  get buffered(): number {
+    return this.#records.length - this.#next
+  }
+
   seek(offset: number): void {
     this.#records = []
     this.#next = 0

@@ -92,7 +92,7 @@ const defaults: Required<TaskOptions> = {
   maxUnsyncedCommits: 16,
 }
 
-/** A batch of so few was not taken from a backlog. */
+/** A batch of so few, with no more behind it, was not taken from a backlog. */
 const fewRecords = 64
 /** Changes of one store that are made ready after a small batch: more than such a batch makes. */
 const earlyChanges = 128
@@ -375,7 +375,8 @@ export class Task {
     this.#sinceCheckpoint += count
     this.#trackDurable(ticket.durable, sequence)
     if (this.#unsynced.length > this.#options.maxUnsyncedCommits) await this.#unsynced[0]
-    const isLive = count <= fewRecords
+    const buffered = this.inputs.reduce((sum, input) => sum + input.buffered, 0)
+    const isLive = count <= fewRecords && buffered <= fewRecords
     if (isLive) this.#collectEarly()
     this.checkpointIfDue(ticket.durable, isLive)
     return ticket

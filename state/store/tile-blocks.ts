@@ -73,6 +73,8 @@ export class TileBlocks {
     const rows = this.#rows.countOf(slot)
     let raw = firstAtOrAfter(this.#arena.cells, this.#raws.startOf(slot), this.#raws.stride, raws, fromMs)
     let row = firstAtOrAfter(this.#arena.cells, this.#rows.startOf(slot), this.#rows.stride, rows, fromMs)
+    // Of so few no block is made: the common case of a key that is not busy.
+    if (raws - raw + (rows - row) < leastEntries) return
     for (;;) {
       const nextMs = Math.min(this.#timeOf(this.#raws, slot, raw), this.#timeOf(this.#rows, slot, row))
       if (!(nextMs < toMs)) return

@@ -155,7 +155,10 @@ export class TileSlots {
       if (isSplit) this.impreciseReads++
       merged[window] = rawEnd - raw + (rowEnd - row)
       layout.init(into, at)
-      if (row === rowEnd && raw === rawEnd) continue
+      if (row === rowEnd && !hasBlocks) {
+        if (raw < rawEnd) layout.addRaws(into, at, cells, raws + raw * rawStride, rawStride, rawEnd - raw)
+        continue
+      }
       range.raw = raw
       range.rawEnd = rawEnd
       range.row = row
