@@ -6,7 +6,8 @@ import { spaceNameBytes } from '../space-name.ts'
 import { holderOf, prepareFolder, signFolder, unsignFolder } from './rocksdb-folder.ts'
 
 const chunkEntries = 512
-const fillWrites = 256
+/** A few ms of filling. In a backlog each turn for others is one of its batches, and the checkpoint has to end some time. */
+const fillWrites = 4_096
 
 /**
  * Compaction and flushes share the cores with the engine, which is one busy
