@@ -19,11 +19,11 @@ export class DoubleArena {
 
   /** Index of a block of at least `count` doubles; its content is undefined. */
   allocate(count: number): number {
-    const sizeClass = classOf(count)
-    const reused = this.#free[sizeClass]?.pop()
+    const size = sizeClass(count)
+    const reused = this.#free[size]?.pop()
     if (reused !== undefined) return reused
     const at = this.#end
-    this.#end += 1 << sizeClass
+    this.#end += 1 << size
     if (this.#end > this.cells.length) {
       const grown = new Float64Array(Math.max(this.#end, this.cells.length * 2))
       grown.set(this.cells)
@@ -34,9 +34,9 @@ export class DoubleArena {
 
   /** Gives a block back; `count` as it was asked for. */
   release(at: number, count: number): void {
-    const sizeClass = classOf(count)
-    const list = this.#free[sizeClass]
-    if (list === undefined) this.#free[sizeClass] = [at]
+    const size = sizeClass(count)
+    const list = this.#free[size]
+    if (list === undefined) this.#free[size] = [at]
     else list.push(at)
   }
 
@@ -46,9 +46,7 @@ export class DoubleArena {
   }
 }
 
-/** How many doubles a block asked for with `count` really holds. */
-export const blockSize = (count: number): number => 1 << classOf(count)
-
-function classOf(count: number): number {
+/** The power of two that a block asked for with `count` really holds; from 2. */
+export function sizeClass(count: number): number {
   return count <= 4 ? 2 : 32 - Math.clz32(count - 1)
 }

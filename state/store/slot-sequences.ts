@@ -1,11 +1,16 @@
-import { blockSize, type DoubleArena } from './double-arena.ts'
+import { type DoubleArena, sizeClass } from './double-arena.ts'
+import { type SlotTable, slotInts } from './slot-table.ts'
 
-/** Numbers kept for each slot: where its block is, for how many items, the first item's place in it, and how many there are. */
-const at = 0
-const capacity = 1
-const head = 2
-const count = 3
-const width = 4
+/** Numbers that a sequence keeps for each slot. */
+export const sequenceInts = 3
+/** Cell where its block begins. */
+const block = 0
+/** Cell of its first item: the block's beginning, until items are removed there. */
+const first = 1
+/** How many items there are, and in the low bits the size of the block as a power of two; 0 without a block. */
+const countAndSize = 2
+const sizeBits = 5
+const sizeMask = (1 << sizeBits) - 1
 
 /**
  * A sequence of equally wide items for each of many slots, contiguous in a
@@ -16,40 +21,33 @@ export class SlotSequences {
   /** Doubles of an item. */
   readonly stride: number
   readonly #arena: DoubleArena
-  #slots = new Int32Array(1024 * width)
+  readonly #table: SlotTable
+  readonly #place: number
 
-  constructor(arena: DoubleArena, stride: number) {
+  /** `place` is where the sequence has its `sequenceInts` numbers in a slot's line. */
+  constructor(arena: DoubleArena, table: SlotTable, place: number, stride: number) {
     this.#arena = arena
+    this.#table = table
+    this.#place = place
     this.stride = stride
-  }
-
-  /** Makes a slot's sequence empty, whatever was there. */
-  open(slot: number): void {
-    const place = slot * width
-    if (place >= this.#slots.length) {
-      const grown = new Int32Array(Math.max(place + width, this.#slots.length * 2))
-      grown.set(this.#slots)
-      this.#slots = grown
-    }
-    this.#slots.fill(0, place, place + width)
   }
 
   /** Gives a slot's memory back. */
   release(slot: number): void {
-    const place = slot * width
-    const items = this.#slots[place + capacity]!
-    if (items > 0) this.#arena.release(this.#slots[place + at]!, items * this.stride)
-    this.#slots.fill(0, place, place + width)
+    const { ints } = this.#table
+    const place = slot * slotInts + this.#place
+    const size = ints[place + countAndSize]! & sizeMask
+    if (size > 0) this.#arena.release(ints[place + block]!, 1 << size)
+    ints.fill(0, place, place + sequenceInts)
   }
 
   countOf(slot: number): number {
-    return this.#slots[slot * width + count]!
+    return this.#table.ints[slot * slotInts + this.#place + countAndSize]! >>> sizeBits
   }
 
   /** Cell of the first item; the others follow. */
   startOf(slot: number): number {
-    const place = slot * width
-    return this.#slots[place + at]! + this.#slots[place + head]! * this.stride
+    return this.#table.ints[slot * slotInts + this.#place + first]!
   }
 
   /**
@@ -57,62 +55,73 @@ export class SlotSequences {
    * is undefined. The arena's cells may be others afterwards.
    */
   insert(slot: number, index: number): number {
-    const place = slot * width
-    const items = this.#slots[place + count]!
+    const { ints } = this.#table
+    const place = slot * slotInts + this.#place
     const { stride } = this
-    if (this.#slots[place + head]! + items === this.#slots[place + capacity]!) this.#makeRoom(place, 1)
-    this.#slots[place + count] = items + 1
-    const start = this.startOf(slot)
+    const known = ints[place + countAndSize]!
+    const doubles = (known >>> sizeBits) * stride
+    const size = known & sizeMask
+    const isFull = size === 0 || ints[place + first]! + doubles + stride > ints[place + block]! + (1 << size)
+    if (isFull) this.#makeRoom(place, 1)
+    ints[place + countAndSize]! += 1 << sizeBits
+    const start = ints[place + first]!
     const cell = start + index * stride
-    if (index < items) this.#arena.cells.copyWithin(cell + stride, cell, start + items * stride)
+    if (cell < start + doubles) this.#arena.cells.copyWithin(cell + stride, cell, start + doubles)
     return cell
   }
 
   /** Fills an empty sequence. */
   load(slot: number, items: Float64Array): void {
     if (items.length === 0) return
-    const place = slot * width
+    const { ints } = this.#table
+    const place = slot * slotInts + this.#place
     const loaded = items.length / this.stride
     this.#makeRoom(place, loaded)
-    this.#slots[place + count] = loaded
-    this.#arena.cells.set(items, this.startOf(slot))
+    ints[place + countAndSize]! += loaded << sizeBits
+    this.#arena.cells.set(items, ints[place + first]!)
   }
 
   removeFirst(slot: number, items: number): void {
-    const place = slot * width
-    this.#slots[place + head] = this.#slots[place + head]! + items
-    this.#slots[place + count] = this.#slots[place + count]! - items
+    const { ints } = this.#table
+    const place = slot * slotInts + this.#place
+    ints[place + first]! += items * this.stride
+    ints[place + countAndSize]! -= items << sizeBits
   }
 
   /** Takes `items` out from item `index` on. */
   remove(slot: number, index: number, items: number): void {
-    const place = slot * width
+    const { ints } = this.#table
+    const place = slot * slotInts + this.#place
     const { stride } = this
-    const start = this.startOf(slot)
-    const end = start + this.#slots[place + count]! * stride
+    const start = ints[place + first]!
+    const end = start + (ints[place + countAndSize]! >>> sizeBits) * stride
     const cell = start + index * stride
     this.#arena.cells.copyWithin(cell, cell + items * stride, end)
-    this.#slots[place + count] = this.#slots[place + count]! - items
+    ints[place + countAndSize]! -= items << sizeBits
   }
 
   /** Room for `more` items at the end of a sequence whose block is full. */
   #makeRoom(place: number, more: number): void {
-    const slots = this.#slots
+    const { ints } = this.#table
     const { stride } = this
-    const items = slots[place + count]!
-    const before = slots[place + capacity]!
-    const from = slots[place + at]! + slots[place + head]! * stride
-    if (slots[place + head]! > items) {
-      // More than half of the block has expired: the living ones slide down.
-      this.#arena.cells.copyWithin(slots[place + at]!, from, from + items * stride)
+    const known = ints[place + countAndSize]!
+    const items = known >>> sizeBits
+    const size = known & sizeMask
+    const before = size === 0 ? 0 : 1 << size
+    const from = ints[place + first]!
+    let target = ints[place + block]!
+    if (from - target <= items * stride) {
+      // Less than half of the block has expired: the living ones move to a larger one.
+      const asked = Math.max((items + more) * stride, before * 2)
+      const larger = this.#arena.allocate(asked)
+      this.#arena.cells.copyWithin(larger, from, from + items * stride)
+      if (before > 0) this.#arena.release(target, before)
+      target = larger
+      ints[place + block] = target
+      ints[place + countAndSize] = (items << sizeBits) | sizeClass(asked)
     } else {
-      const asked = Math.max(items + more, before * 2) * stride
-      const target = this.#arena.allocate(asked)
       this.#arena.cells.copyWithin(target, from, from + items * stride)
-      if (before > 0) this.#arena.release(slots[place + at]!, before * stride)
-      slots[place + at] = target
-      slots[place + capacity] = Math.floor(blockSize(asked) / stride)
     }
-    slots[place + head] = 0
+    ints[place + first] = target
   }
 }

@@ -1,6 +1,7 @@
 import type { DurationMs, TimestampMs } from '../contracts/units.ts'
 import type { DoubleArena } from './double-arena.ts'
 import { SlotSequences } from './slot-sequences.ts'
+import { type SlotTable, slotDoubles } from './slot-table.ts'
 import { type EntryRange, firstAtOrAfter, mergeEntries } from './tile-entries.ts'
 import type { TileLayout } from './tile-layout.ts'
 
@@ -10,6 +11,14 @@ const tilesOfBlock = 32
 const leastEntries = 8
 /** Doubles before a block's columns: `[ start of block | raw events in it | rows in it | columns … ]`. */
 const blockHeader = 3
+
+/** Where the blocks have their numbers in a slot's line. */
+export interface BlockPlaces {
+  /** Among the whole numbers. */
+  readonly sequence: number
+  /** Among the doubles. */
+  readonly madeToMs: number
+}
 
 /**
  * The second level of a slot's tiles: where 32 of them in a row, aligned to
@@ -28,30 +37,32 @@ export class TileBlocks {
   readonly #rows: SlotSequences
   readonly #raws: SlotSequences
   readonly #blocks: SlotSequences
-  /** Blocks are made up to here. */
-  #madeToMs = new Float64Array(1024)
+  readonly #table: SlotTable
+  readonly #madeToMs: number
   readonly #range: EntryRange = { raw: 0, rawEnd: 0, row: 0, rowEnd: 0 }
 
-  constructor(layout: TileLayout, arena: DoubleArena, raws: SlotSequences, rows: SlotSequences) {
+  constructor(
+    layout: TileLayout,
+    arena: DoubleArena,
+    table: SlotTable,
+    places: BlockPlaces,
+    raws: SlotSequences,
+    rows: SlotSequences,
+  ) {
     const { hopMs, retentionMs } = layout
     const isLong = hopMs > 0 && hopMs !== Infinity && retentionMs / hopMs >= 2 * tilesOfBlock
     this.spanMs = isLong ? tilesOfBlock * hopMs : 0
     this.#layout = layout
     this.#arena = arena
+    this.#table = table
+    this.#madeToMs = places.madeToMs
     this.#raws = raws
     this.#rows = rows
-    this.#blocks = new SlotSequences(arena, blockHeader + layout.width)
+    this.#blocks = new SlotSequences(arena, table, places.sequence, blockHeader + layout.width)
   }
 
   open(slot: number): void {
-    if (this.spanMs === 0) return
-    if (slot >= this.#madeToMs.length) {
-      const grown = new Float64Array(this.#madeToMs.length * 2)
-      grown.set(this.#madeToMs)
-      this.#madeToMs = grown
-    }
-    this.#blocks.open(slot)
-    this.#madeToMs[slot] = Number.NEGATIVE_INFINITY
+    this.#table.doubles[slot * slotDoubles + this.#madeToMs] = Number.NEGATIVE_INFINITY
   }
 
   release(slot: number): void {
@@ -59,16 +70,16 @@ export class TileBlocks {
   }
 
   countOf(slot: number): number {
-    return this.spanMs === 0 ? 0 : this.#blocks.countOf(slot)
+    return this.#blocks.countOf(slot)
   }
 
   /** Everything before the horizon has settled: blocks that end there or before are made. */
   settled(slot: number, horizonMs: TimestampMs): void {
     const { spanMs } = this
-    if (spanMs === 0 || horizonMs < this.#madeToMs[slot]! + spanMs) return
+    if (spanMs === 0 || horizonMs < this.#madeTo(slot) + spanMs) return
     const toMs = Math.floor(horizonMs / spanMs) * spanMs
-    const fromMs = this.#madeToMs[slot]!
-    this.#madeToMs[slot] = toMs
+    const fromMs = this.#madeTo(slot)
+    this.#table.doubles[slot * slotDoubles + this.#madeToMs] = toMs
     const raws = this.#raws.countOf(slot)
     const rows = this.#rows.countOf(slot)
     let raw = firstAtOrAfter(this.#arena.cells, this.#raws.startOf(slot), this.#raws.stride, raws, fromMs)
@@ -90,7 +101,7 @@ export class TileBlocks {
   /** An event was added to its tile after that had settled: its block is made again. */
   changed(slot: number, atMs: TimestampMs): void {
     const { spanMs } = this
-    if (spanMs === 0 || atMs >= this.#madeToMs[slot]!) return
+    if (spanMs === 0 || atMs >= this.#madeTo(slot)) return
     const blockMs = Math.floor(atMs / spanMs) * spanMs
     const { cells } = this.#arena
     const index = this.#find(slot, blockMs)
@@ -171,6 +182,11 @@ export class TileBlocks {
     this.#layout.init(cells, block + blockHeader)
     const range = { raw, rawEnd, row, rowEnd }
     mergeEntries(this.#layout, cells, this.#raws, this.#rows, slot, range, cells, block + blockHeader)
+  }
+
+  /** Blocks are made up to here. */
+  #madeTo(slot: number): TimestampMs {
+    return this.#table.doubles[slot * slotDoubles + this.#madeToMs]!
   }
 
   #find(slot: number, ms: TimestampMs): number {

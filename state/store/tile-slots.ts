@@ -1,9 +1,19 @@
 import type { DurationMs, TimestampMs } from '../contracts/units.ts'
 import { DoubleArena } from './double-arena.ts'
-import { SlotSequences } from './slot-sequences.ts'
+import { SlotSequences, sequenceInts } from './slot-sequences.ts'
+import { SlotTable, slotDoubles, slotInts } from './slot-table.ts'
 import { TileBlocks } from './tile-blocks.ts'
 import { type EntryRange, firstAtOrAfter, mergeEntries } from './tile-entries.ts'
 import { rowHeader, type TileLayout } from './tile-layout.ts'
+
+/** Among a slot's doubles: the time of the newest event, and how far blocks are made. */
+const newest = 0
+const madeToMs = 1
+/** Among its whole numbers, behind the doubles. */
+const rowsPlace = 4
+const rawsPlace = rowsPlace + sequenceInts
+const blocksPlace = rawsPlace + sequenceInts
+const settled = blocksPlace + sequenceInts
 
 /**
  * Windowed state of many keys, each in a slot: raw events, newest last, and
@@ -31,19 +41,24 @@ export class TileSlots {
   expiredEvents = 0
 
   readonly #arena = new DoubleArena()
+  readonly #table = new SlotTable()
   readonly #rows: SlotSequences
   readonly #raws: SlotSequences
   readonly #blocks: TileBlocks
   readonly #range: EntryRange = { raw: 0, rawEnd: 0, row: 0, rowEnd: 0 }
-  #newestMs = new Float64Array(1024)
-  /** Raw events that have settled: the oldest of the slot's. */
-  #settled = new Int32Array(1024)
 
   constructor(layout: TileLayout) {
     this.layout = layout
-    this.#rows = new SlotSequences(this.#arena, rowHeader + layout.width)
-    this.#raws = new SlotSequences(this.#arena, 1 + layout.inputs)
-    this.#blocks = new TileBlocks(layout, this.#arena, this.#raws, this.#rows)
+    this.#rows = new SlotSequences(this.#arena, this.#table, rowsPlace, rowHeader + layout.width)
+    this.#raws = new SlotSequences(this.#arena, this.#table, rawsPlace, 1 + layout.inputs)
+    this.#blocks = new TileBlocks(
+      layout,
+      this.#arena,
+      this.#table,
+      { sequence: blocksPlace, madeToMs },
+      this.#raws,
+      this.#rows,
+    )
   }
 
   /** Bytes of the arena, used or reusable. */
@@ -58,19 +73,9 @@ export class TileSlots {
 
   /** Makes a slot empty, as of a key never seen. */
   open(slot: number): void {
-    if (slot >= this.#newestMs.length) {
-      const newestMs = new Float64Array(this.#newestMs.length * 2)
-      newestMs.set(this.#newestMs)
-      this.#newestMs = newestMs
-      const settled = new Int32Array(newestMs.length)
-      settled.set(this.#settled)
-      this.#settled = settled
-    }
-    this.#rows.open(slot)
-    this.#raws.open(slot)
+    this.#table.open(slot)
+    this.#setNewest(slot, Number.NEGATIVE_INFINITY)
     this.#blocks.open(slot)
-    this.#newestMs[slot] = Number.NEGATIVE_INFINITY
-    this.#settled[slot] = 0
   }
 
   release(slot: number): void {
@@ -87,14 +92,14 @@ export class TileSlots {
   /** Takes an event in. `values` holds `layout.inputs` doubles, NaN for null. */
   add(slot: number, atMs: TimestampMs, values: Float64Array): void {
     const { disorderMs, hopMs } = this.layout
-    const before = this.#newestMs[slot]!
+    const before = this.#newestOf(slot)
     if (atMs < before - disorderMs) {
       this.#addLate(slot, atMs, values)
       return
     }
     this.#insertRaw(slot, atMs, values)
     if (atMs <= before) return
-    this.#newestMs[slot] = atMs
+    this.#setNewest(slot, atMs)
     if (hopMs === 0) {
       this.#pruneRaws(slot, atMs - disorderMs)
       return
@@ -194,7 +199,7 @@ export class TileSlots {
   save(slot: number, into: Float64Array, at: number): void {
     const { cells } = this.#arena
     let place = at
-    into[place++] = this.#newestMs[slot]!
+    into[place++] = this.#newestOf(slot)
     into[place++] = this.#raws.countOf(slot)
     for (const sequence of [this.#raws, this.#rows]) {
       const start = sequence.startOf(slot)
@@ -206,23 +211,26 @@ export class TileSlots {
 
   /** Fills an open slot with what `save` wrote. */
   load(slot: number, saved: Float64Array): void {
-    const newestMs = saved[0]!
+    const savedMs = saved[0]!
     const rows = 2 + saved[1]! * this.#raws.stride
-    this.#newestMs[slot] = newestMs
+    this.#setNewest(slot, savedMs)
     this.#raws.load(slot, saved.subarray(2, rows))
     this.#rows.load(slot, saved.subarray(rows))
     if (this.layout.rawsPerTile > 0) {
       const { cells } = this.#arena
-      const horizonMs = newestMs - this.layout.disorderMs
-      this.#settled[slot] = firstAtOrAfter(
-        cells,
-        this.#raws.startOf(slot),
-        this.#raws.stride,
-        this.#raws.countOf(slot),
-        horizonMs,
+      const horizonMs = savedMs - this.layout.disorderMs
+      this.#setSettled(
+        slot,
+        firstAtOrAfter(
+          cells,
+          this.#raws.startOf(slot),
+          this.#raws.stride,
+          this.#raws.countOf(slot),
+          horizonMs,
+        ),
       )
     }
-    this.#blocks.settled(slot, newestMs - this.layout.disorderMs)
+    this.#blocks.settled(slot, savedMs - this.layout.disorderMs)
   }
 
   /** Puts a raw event behind all that are not newer. */
@@ -245,7 +253,7 @@ export class TileSlots {
     const count = this.#raws.countOf(slot)
     const start = this.#raws.startOf(slot)
     let { cells } = this.#arena
-    let kept = this.#settled[slot]!
+    let kept = this.#settledOf(slot)
     let index = kept
     for (; index < count; index++) {
       const cell = start + index * stride
@@ -266,7 +274,7 @@ export class TileSlots {
         kept = first
       }
     }
-    this.#settled[slot] = kept
+    this.#setSettled(slot, kept)
     if (index === kept) return
     if (kept === 0) this.#raws.removeFirst(slot, index)
     else this.#raws.remove(slot, kept, index - kept)
@@ -289,7 +297,7 @@ export class TileSlots {
 
   #addLate(slot: number, atMs: TimestampMs, values: Float64Array): void {
     const { hopMs, retentionMs, disorderMs, keepsLatest, rawsPerTile } = this.layout
-    const horizonMs = this.#newestMs[slot]! - disorderMs
+    const horizonMs = this.#newestOf(slot) - disorderMs
     if (hopMs === 0) {
       if (!keepsLatest && atMs < horizonMs - retentionMs) {
         this.expiredEvents++
@@ -317,17 +325,35 @@ export class TileSlots {
     const { stride } = this.#raws
     const tileMs = this.#tileOf(atMs)
     this.#insertRaw(slot, atMs, values)
-    const settled = this.#settled[slot]! + 1
+    const count = this.#settledOf(slot) + 1
     const start = this.#raws.startOf(slot)
-    const first = firstAtOrAfter(this.#arena.cells, start, stride, settled, tileMs)
+    const first = firstAtOrAfter(this.#arena.cells, start, stride, count, tileMs)
     const last = first + rawsPerTile
-    if (last < settled && this.#tileOf(this.#arena.cells[start + last * stride]!) === tileMs) {
+    if (last < count && this.#tileOf(this.#arena.cells[start + last * stride]!) === tileMs) {
       this.#foldToRow(slot, start + first * stride, rawsPerTile + 1)
       this.#raws.remove(slot, first, rawsPerTile + 1)
-      this.#settled[slot] = settled - rawsPerTile - 1
+      this.#setSettled(slot, count - rawsPerTile - 1)
     } else {
-      this.#settled[slot] = settled
+      this.#setSettled(slot, count)
     }
+  }
+
+  /** Event time of the key's newest event. */
+  #newestOf(slot: number): TimestampMs {
+    return this.#table.doubles[slot * slotDoubles + newest]!
+  }
+
+  #setNewest(slot: number, atMs: TimestampMs): void {
+    this.#table.doubles[slot * slotDoubles + newest] = atMs
+  }
+
+  /** How many raw events have settled: the oldest of the slot's. */
+  #settledOf(slot: number): number {
+    return this.#table.ints[slot * slotInts + settled]!
+  }
+
+  #setSettled(slot: number, count: number): void {
+    this.#table.ints[slot * slotInts + settled] = count
   }
 
   #tileOf(atMs: TimestampMs): TimestampMs {
@@ -396,12 +422,12 @@ export class TileSlots {
       cells,
       this.#raws.startOf(slot),
       this.#raws.stride,
-      this.#settled[slot]!,
+      this.#settledOf(slot),
       oldestMs,
     )
     if (singles > 0) {
       this.#raws.removeFirst(slot, singles)
-      this.#settled[slot] = this.#settled[slot]! - singles
+      this.#setSettled(slot, this.#settledOf(slot) - singles)
     }
     this.#blocks.expire(slot, oldestMs)
   }
