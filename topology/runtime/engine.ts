@@ -39,6 +39,23 @@ export interface EngineOptions {
   readonly now?: () => number
   readonly onRecovery?: (progress: RecoveryProgress) => void
   readonly onStep?: (step: CommitStep, sequence: number) => void
+  /** Id of the writer of what comes in through this engine: of two that are open at once, one each. */
+  readonly door?: string
+  /**
+   * Follows the engine of another process (with `kafka`) until this one is to
+   * take over: `open` resolves then.
+   */
+  readonly standby?: (work: StandbyWork) => Promise<RecoveryProgress>
+}
+
+/** What a standby follows with. */
+export interface StandbyWork {
+  readonly assembly: Assembly
+  readonly log: Log
+  /** Ends the other engine: its last commit is on the log when this resolves. */
+  take(): Promise<void>
+  /** To be called after each batch that was followed. */
+  afterBatch(): void
 }
 
 export interface Appended {
@@ -145,6 +162,7 @@ export class Engine {
       ...(options.kafka === undefined ? {} : { kafka: options.kafka }),
       ...(options.onNotice === undefined ? {} : { onNotice: options.onNotice }),
       app: topology.name,
+      standby: options.standby !== undefined,
       now,
       async beforeState() {
         const { data, kafka } = options
@@ -173,9 +191,12 @@ export class Engine {
           options.onStep?.(step, sequence)
         },
       })
-      const recovered = await assembly.recover(options.onRecovery)
+      const afterBatch = () => requests.clearNotes()
+      const { log, take } = wiring
+      const recovered = await (options.standby?.({ assembly, log, take, afterBatch }) ??
+        assembly.recover(options.onRecovery))
       requests.clearNotes()
-      const door = await wiring.log.writer('door')
+      const door = await wiring.log.writer(options.door ?? 'door')
       return new Engine(topology, wiring, door, assembly, recovered, now, requests, commitTimes)
     } catch (error) {
       await wiring.close()

@@ -3,9 +3,10 @@ import {
   confluentRegistry,
 } from '../../state/contracts/confluent/confluent-registry.ts'
 import type { SchemaRegistry } from '../../state/contracts/schema-registry.ts'
-import { openKafkaLog } from '../../state/log/kafka/kafka-log.ts'
+import { joinKafkaGroup } from '../../state/log/kafka/kafka-group.ts'
+import { type KafkaLog, openKafkaLog } from '../../state/log/kafka/kafka-log.ts'
 import type { KafkaLogOptions } from '../../state/log/kafka/kafka-options.ts'
-import type { Log } from '../../state/log/log.ts'
+import type { GroupMember, GroupOptions } from '../../state/log/member-group.ts'
 
 /** A cluster in place of the embedded log. The declaration stays as it is. */
 export interface KafkaWiring extends Omit<KafkaLogOptions, 'now' | 'clientId'> {
@@ -16,9 +17,20 @@ export interface KafkaWiring extends Omit<KafkaLogOptions, 'now' | 'clientId'> {
 }
 
 /** The log of a cluster, under the application's name. */
-export function openClusterLog(app: string, now: () => number, kafka: KafkaWiring): Promise<Log> {
+export function openClusterLog(app: string, now: () => number, kafka: KafkaWiring): Promise<KafkaLog> {
   const { registry: _, clientId = app, ...options } = kafka
   return openKafkaLog({ ...options, clientId, now })
+}
+
+/** Makes this process a member of the group of the application's instances, `<clientId>-instances`. */
+export function joinInstances(
+  app: string,
+  now: () => number,
+  kafka: KafkaWiring,
+  group: Omit<GroupOptions, 'group'>,
+): Promise<GroupMember> {
+  const { registry: _, clientId = app, ...options } = kafka
+  return joinKafkaGroup({ ...options, clientId, now }, { ...group, group: `${clientId}-instances` })
 }
 
 /** The registry that the cluster's other users share, if one is named. */

@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { embeddedRegistry } from '../../state/contracts/embedded-registry.ts'
+import { EngineError } from '../../state/contracts/engine-error.ts'
 import type { SchemaEvent, SchemaJournal, SchemaRegistry } from '../../state/contracts/schema-registry.ts'
 import { openEmbeddedLog } from '../../state/log/embedded/embedded-log.ts'
 import type { Log, LogWriter } from '../../state/log/log.ts'
@@ -19,6 +20,8 @@ export interface Wiring {
   readonly writer: LogWriter
   readonly registry: SchemaRegistry
   readonly database: Database
+  /** Makes the writer of a standby the one that commits; for any other there is nothing to do. */
+  take(): Promise<void>
   /** Tells of every call on the database from now on; returns what ends it. */
   listenToDatabase(listener: (operation: DatabaseOperation) => void): () => void
   /** Another, empty database beside the state: for a rebuild or an audit. Removed by `close`. */
@@ -33,6 +36,12 @@ export interface WireOptions {
   readonly now: () => number
   /** Reads the log beside a running engine, and nothing else: no writer, no state. */
   readonly readOnly?: boolean
+  /**
+   * Follows another process that works on the same task (with `kafka`): the
+   * writer ends nobody else's until it is taken, and schemas that nobody has
+   * registered are refused.
+   */
+  readonly standby?: boolean
   /** Called when the log is this process's own and the state is not open yet. */
   readonly beforeState?: () => Promise<void>
   /** Told what an operator should know and need not act on at once. */
@@ -48,7 +57,7 @@ export interface WireOptions {
  * the log of a Kafka cluster with RocksDB in a folder.
  */
 export async function wire(options: WireOptions): Promise<Wiring> {
-  const { data, now, readOnly = false, kafka, app = 'headwater' } = options
+  const { data, now, readOnly = false, standby = false, kafka, app = 'headwater' } = options
   // A cluster may have a registry's own topic of the plain name.
   const schemasTopic = kafka === undefined ? '_schemas' : `${app}-schemas`
   if (data !== undefined && !readOnly) mkdirSync(data, { recursive: true })
@@ -63,9 +72,11 @@ export async function wire(options: WireOptions): Promise<Wiring> {
     return each
   }
   try {
-    const log = keep(await openLog(options))
+    const clusterLog = kafka && keep(await openClusterLog(app, now, kafka))
+    const log = clusterLog ?? keep(await openLog(options))
+    const inWaiting = standby ? await clusterLog?.standbyWriter('engine') : undefined
     // A reader writes nowhere: what its task emits is muted, and this log is thrown away.
-    const writer = keep(await (readOnly ? keep(openMemoryLog({ now })) : log).writer('engine'))
+    const writer = keep(inWaiting ?? (await (readOnly ? keep(openMemoryLog({ now })) : log).writer('engine')))
     await options.beforeState?.()
     const listeners = new Set<(operation: DatabaseOperation) => void>()
     const database = meteredDatabase(
@@ -80,12 +91,16 @@ export async function wire(options: WireOptions): Promise<Wiring> {
       () => performance.now(),
     )
     const registry =
-      (kafka && (await sharedRegistry(kafka))) ?? (await ownRegistry(log, writer, schemasTopic, readOnly))
+      (kafka && (await sharedRegistry(kafka))) ??
+      (await (inWaiting === undefined
+        ? ownRegistry(log, writer, schemasTopic, readOnly)
+        : settledRegistry(log, writer, schemasTopic)))
     return {
       log,
       writer,
       registry,
       database,
+      take: async () => await inWaiting?.take(),
       listenToDatabase(listener) {
         listeners.add(listener)
         return () => listeners.delete(listener)
@@ -107,15 +122,7 @@ export async function wire(options: WireOptions): Promise<Wiring> {
 /** State in a folder of its own: that of a backfill. */
 export const openStateFolder = (path: string): Promise<Database> => openRocksdbDatabase({ path })
 
-async function openLog({
-  data,
-  now,
-  readOnly = false,
-  kafka,
-  app = 'headwater',
-  onNotice = () => {},
-}: WireOptions): Promise<Log> {
-  if (kafka !== undefined) return openClusterLog(app, now, kafka)
+async function openLog({ data, now, readOnly = false, onNotice = () => {} }: WireOptions): Promise<Log> {
   if (data === undefined) return openMemoryLog({ now })
   return openEmbeddedLog({
     path: join(data, 'log'),
@@ -140,6 +147,15 @@ async function ownRegistry(
   if (readOnly) return readerRegistry(() => journal.read())
   await log.createTopic({ name: topic, partitions: 1 })
   return embeddedRegistry(journal)
+}
+
+/** As far as it is on the log now. What is not registered yet is for the one who commits to register. */
+async function settledRegistry(log: Log, writer: LogWriter, topic: string): Promise<SchemaRegistry> {
+  const { read } = schemaJournal(log, writer, topic)
+  return embeddedRegistry({
+    read,
+    append: ({ subject }) => Promise.reject(new EngineError('subject-unknown', { subject })),
+  })
 }
 
 /** The registry's events as records of a topic: the embedded registry is a fold of it. */

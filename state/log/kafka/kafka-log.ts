@@ -23,6 +23,14 @@ export interface KafkaLog extends Log {
    * settles what an older writer of the same id left open.
    */
   consumed(topic: string, partition: number): Promise<bigint | undefined>
+  /** A writer that ends no other of its id until it is taken, and cannot commit before. */
+  standbyWriter(id: string): Promise<StandbyWriter>
+}
+
+/** A writer in waiting. */
+export interface StandbyWriter extends LogWriter {
+  /** Ends every older writer of the same id, and what it left open: from here on this is the one. */
+  take(): Promise<void>
 }
 
 /**
@@ -138,22 +146,29 @@ class OpenKafkaLog implements KafkaLog {
   }
 
   async writer(id: string): Promise<LogWriter> {
+    const writer = await this.standbyWriter(id)
+    try {
+      await writer.take()
+      return writer
+    } catch (error) {
+      await writer.close().catch(() => {})
+      throw error
+    }
+  }
+
+  async standbyWriter(id: string): Promise<StandbyWriter> {
     this.#checkOpen()
     const connections = this.#client.connections()
     try {
       await connections.connect()
-      // The sink answers at once whether a topic exists, so those of other processes have to be known before.
-      for (const spec of await this.#admin.partitioned()) {
-        if (this.#catalog.find(spec.name) === undefined) this.#learn(spec)
-      }
       const producer = new TransactionalProducer(id, connections, this.#options)
-      await producer.start()
       const sink = new SectionSink(this.#catalog, this.#options.maxRecordBytes)
       const writer = new KafkaWriter(sink, producer, {
         path: this.#path,
         topicPrefix: this.#options.topicPrefix,
         maxBatchBytes: maxBatchBytesOf(this.#options),
         now: this.#options.now,
+        beforeTake: () => this.#learnAll(),
         onCommitted: (held, end) => this.#onCommitted(held, end),
         onClosed: async (closed) => {
           this.#writers.delete(closed)
@@ -232,6 +247,13 @@ class OpenKafkaLog implements KafkaLog {
       throw new EngineError('topic-unknown', { topic: name, known: await this.#admin.names() })
     }
     return this.#learn(found)
+  }
+
+  /** A sink answers at once whether a topic exists, so those of other processes have to be known before. */
+  async #learnAll(): Promise<void> {
+    for (const spec of await this.#admin.partitioned()) {
+      if (this.#catalog.find(spec.name) === undefined) this.#learn(spec)
+    }
   }
 
   #learn(spec: TopicSpec): Topic {

@@ -24,6 +24,8 @@ export interface WriterSettings {
   /** Largest batch, which the topics must take. */
   readonly maxBatchBytes: number
   readonly now: () => number
+  /** Called before the writer's id is taken. */
+  readonly beforeTake: () => Promise<void>
   /** Told, before the commit resolves, that records of the partition are committed up to, not including, `end`. */
   readonly onCommitted: (held: TopicPartition, end: number) => void
   readonly onClosed: (writer: KafkaWriter) => Promise<void>
@@ -43,6 +45,7 @@ export class KafkaWriter implements LogWriter {
   readonly #settings: WriterSettings
   #waiting: Commit[] = []
   #running: Promise<void> | undefined
+  #isTaken = false
   #isClosed = false
 
   constructor(sink: SectionSink, producer: TransactionalProducer, settings: WriterSettings) {
@@ -52,8 +55,15 @@ export class KafkaWriter implements LogWriter {
     this.#settings = settings
   }
 
+  async take(): Promise<void> {
+    await this.#settings.beforeTake()
+    await this.#producer.start()
+    this.#isTaken = true
+  }
+
   async commit(consumed: readonly ConsumedPosition[] = []): Promise<CommitTicket> {
     if (this.#isClosed) throw new EngineError('log-closed', { path: this.#settings.path })
+    if (!this.#isTaken) throw new TypeError('the writer is a standby: take its id before it commits')
     this.#producer.checkUsable()
     this.#sink.checkTopics()
     const nowMs = this.#settings.now()
