@@ -60,12 +60,17 @@ export interface AggregateLaws {
   readonly relativeError?: number
 }
 
+/** The answers that most features of most views are. */
+export type AnswerForm = 'count' | 'sum' | 'mean' | 'min' | 'max'
+
 /** An aggregate of numbers to a number. */
 export interface ColumnAggregate {
   readonly kind: 'columns'
   readonly name: string
   readonly folds: readonly ColumnFold[]
   readonly laws: AggregateLaws
+  /** Names an answer that a vector of features is given without a call for each; `finish` is the same function. */
+  readonly form?: AnswerForm
   /** `at[i]` is where fold i's columns start. NaN stands for null: no data is not zero. */
   finish(columns: Float64Array, at: ArrayLike<number>, queryMs: TimestampMs): number
 }

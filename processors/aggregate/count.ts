@@ -33,6 +33,8 @@ export const countFold: ColumnFold = {
   },
 }
 
+export const countAt = (columns: Float64Array, at: number): number => columns[at]!
+
 /**
  * How many values were present; 0, not null, where there were none. Over an
  * input that every event has (a constant 1) it counts events.
@@ -43,6 +45,7 @@ export function count(): ColumnAggregate {
     name: 'count',
     folds: [countFold],
     laws: { orderInsensitive: true, invertible: true },
-    finish: (columns, at) => columns[at[0]!]!,
+    form: 'count',
+    finish: (columns, at) => countAt(columns, at[0]!),
   }
 }

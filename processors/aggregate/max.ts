@@ -30,6 +30,11 @@ export const maxFold: ColumnFold = {
   },
 }
 
+export function maxAt(columns: Float64Array, at: number): number {
+  const value = columns[at]!
+  return value === Number.NEGATIVE_INFINITY ? Number.NaN : value
+}
+
 /** Largest value present; null where there were none. */
 export function max(): ColumnAggregate {
   return {
@@ -37,9 +42,7 @@ export function max(): ColumnAggregate {
     name: 'max',
     folds: [maxFold],
     laws: { orderInsensitive: true, invertible: false },
-    finish: (columns, at) => {
-      const value = columns[at[0]!]!
-      return value === Number.NEGATIVE_INFINITY ? Number.NaN : value
-    },
+    form: 'max',
+    finish: (columns, at) => maxAt(columns, at[0]!),
   }
 }

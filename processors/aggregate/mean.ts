@@ -1,6 +1,10 @@
 import type { ColumnAggregate } from './aggregate.ts'
 import { countFold } from './count.ts'
-import { sumAt, sumFold } from './sum.ts'
+import { pairAt, sumFold } from './sum.ts'
+
+/** Of the count at `count` and the pair [sum, error] at `total`. */
+export const meanAt = (columns: Float64Array, count: number, total: number): number =>
+  columns[count] === 0 ? Number.NaN : pairAt(columns, total) / columns[count]!
 
 /**
  * Arithmetic mean of the values present; null where there were none. Shares
@@ -14,9 +18,7 @@ export function mean(): ColumnAggregate {
     name: 'mean',
     folds: [countFold, sumFold],
     laws: { orderInsensitive: true, invertible: true },
-    finish(columns, at) {
-      const count = columns[at[0]!]!
-      return count === 0 ? Number.NaN : sumAt(columns, at[1]!) / count
-    },
+    form: 'mean',
+    finish: (columns, at) => meanAt(columns, at[0]!, at[1]!),
   }
 }

@@ -1,6 +1,6 @@
 import type { ColumnAggregate } from './aggregate.ts'
 import { countFold } from './count.ts'
-import { sumAt, sumFold } from './sum.ts'
+import { pairAt, sumFold } from './sum.ts'
 
 /** What is believed before any event: as if `trials` events had given `successes` in total. */
 export interface RatePrior {
@@ -25,7 +25,7 @@ export function rate({ successes, trials }: RatePrior): ColumnAggregate {
     laws: { orderInsensitive: true, invertible: true },
     finish(columns, at) {
       const count = columns[at[0]!]! + trials
-      return count === 0 ? Number.NaN : (sumAt(columns, at[1]!) + successes) / count
+      return count === 0 ? Number.NaN : (pairAt(columns, at[1]!) + successes) / count
     },
   }
 }

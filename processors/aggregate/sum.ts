@@ -73,9 +73,14 @@ export function sum({ whenEmpty = Number.NaN }: { whenEmpty?: number } = {}): Co
     name: 'sum',
     folds: [countFold, sumFold],
     laws: { orderInsensitive: true, invertible: true },
-    finish: (columns, at) => (columns[at[0]!] === 0 ? whenEmpty : sumAt(columns, at[1]!)),
+    ...(Number.isNaN(whenEmpty) ? { form: 'sum' } : {}),
+    finish: (columns, at) => sumAt(columns, at[0]!, at[1]!, whenEmpty),
   }
 }
 
 /** Value of the pair [sum, error]; NaN once it has overflowed. */
-export const sumAt = (columns: Float64Array, at: number): number => columns[at]! + columns[at + 1]!
+export const pairAt = (columns: Float64Array, at: number): number => columns[at]! + columns[at + 1]!
+
+/** Of the count at `count` and the pair [sum, error] at `total`. */
+export const sumAt = (columns: Float64Array, count: number, total: number, whenEmpty: number): number =>
+  columns[count] === 0 ? whenEmpty : pairAt(columns, total)

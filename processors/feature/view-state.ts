@@ -9,7 +9,8 @@ import { type FeatureValue, featureValue } from './feature-value.ts'
 import type { FeatureView } from './feature-view.ts'
 import { type InputReader, inputReader } from './input-reader.ts'
 import { type BoundObject, compileObjects } from './object-layout.ts'
-import { type BoundWindowed, compileTiles, lookupLayout } from './tile-layout.ts'
+import { compileTiles, lookupLayout } from './tile-layout.ts'
+import { WindowAnswers } from './window-answers.ts'
 
 /** The windowed features of one source and hop, over one store. */
 interface WindowGroup {
@@ -21,15 +22,10 @@ interface WindowGroup {
   readonly values: Float64Array
   /** Lengths of the windows, each merged once. */
   readonly oversMs: Float64Array
-  /** By window. */
-  readonly features: readonly (readonly PlacedWindowed[])[]
+  readonly answers: WindowAnswers
   /** A row for each window, and what was merged into it. */
   readonly rows: Float64Array
   readonly merged: Int32Array
-}
-
-interface PlacedWindowed extends BoundWindowed {
-  readonly place: number
 }
 
 interface LookupGroup {
@@ -215,17 +211,9 @@ function readWindows(
   into: Float64Array,
   at: number,
 ): void {
-  const { store, rows, merged, oversMs } = group
+  const { store, rows, merged, oversMs, answers } = group
   store.readWindows(slot, queryMs, oversMs, rows, merged)
-  for (let window = 0; window < oversMs.length; window++) {
-    const features = group.features[window]!
-    const isEmpty = merged[window] === 0
-    for (let index = 0; index < features.length; index++) {
-      const feature = features[index]!
-      const value = isEmpty ? Number.NaN : feature.aggregate.finish(rows, feature.at, queryMs)
-      into[at + feature.place] = value - value === 0 ? value : feature.default
-    }
-  }
+  answers.write(rows, merged, queryMs, into, at)
 }
 
 function readObjects(
@@ -309,14 +297,12 @@ function windowGroup(
     values: new Float64Array(readers.length),
     oversMs: Float64Array.from(lengths),
     // Each window has a row of its own, so an aggregate's columns are where its window's row begins, and on.
-    features: lengths.map((overMs, window) =>
-      bound
-        .filter((feature) => feature.overMs === overMs)
-        .map((feature) => ({
-          ...feature,
-          at: feature.at.map((column) => window * layout.width + column),
-          place: place(feature.name),
-        })),
+    answers: new WindowAnswers(
+      bound.map((feature) => {
+        const window = lengths.indexOf(feature.overMs)
+        const at = feature.at.map((column) => window * layout.width + column)
+        return { ...feature, window, at, place: place(feature.name) }
+      }),
     ),
     rows: new Float64Array(lengths.length * layout.width),
     merged: new Int32Array(lengths.length),

@@ -8,7 +8,7 @@ import type { TileLayout } from './tile-layout.ts'
 /** Tiles of a block. */
 const tilesOfBlock = 32
 /** Fewer entries are merged as fast one by one. */
-const leastEntries = 8
+const leastEntries = 24
 /** Doubles before a block's columns: `[ start of block | raw events in it | rows in it | columns … ]`. */
 const blockHeader = 3
 
