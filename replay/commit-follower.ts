@@ -38,6 +38,13 @@ export class CommitFollower {
     return { commits: this.#commits, records: this.#records }
   }
 
+  /** What is on the commits' topic and not followed yet, in offsets: 0 when everything is. */
+  async behindOffsets(): Promise<number> {
+    if (this.#offset === undefined) return 0
+    const { end } = await this.#log.offsets(this.#assembly.engine.commit.contract.topic, 0)
+    return Number(end - this.#offset)
+  }
+
   /** Loads the state of the last checkpoint: it is followed from there. */
   async open(): Promise<void> {
     const { task, engine } = this.#assembly
@@ -45,13 +52,16 @@ export class CommitFollower {
     this.#offset = (await this.#log.offsets(engine.commit.contract.topic, 0)).start
   }
 
-  /** Follows every commit that was on the log when it was called; stops between two when the signal aborts. */
+  /**
+   * Follows every commit that is on the log; stops between two when the signal
+   * aborts. It reads up to the end and once more, so that the log knows what
+   * this process waits for.
+   */
   async catchUp(stop?: AbortSignal): Promise<void> {
     const { task, engine } = this.#assembly
     const commits = engine.commit as BoundContract<CommitEvent>
     const { topic } = commits.contract
-    const { end } = await this.#log.offsets(topic, 0)
-    while (this.#offset! < end) {
+    for (;;) {
       const batch = await this.#log.read({ topic, partition: 0, offset: this.#offset!, maxBytes: 1 << 20 })
       for (let index = 0; index < batch.count; index++) {
         if (stop?.aborted) return
@@ -59,8 +69,9 @@ export class CommitFollower {
         // Those before this state stands already in it, or were followed before the look was cut short.
         if (commit.task === task.id && commit.sequence >= task.position.sequence) await this.#follow(commit)
       }
-      if (batch.nextOffset === this.#offset) return
+      const isEnd = batch.count === 0 && batch.nextOffset === this.#offset
       this.#offset = batch.nextOffset
+      if (isEnd) return
     }
   }
 

@@ -1,0 +1,279 @@
+import { randomBytes } from 'node:crypto'
+import type { Declaration } from '../../models/declaration.ts'
+import type { RecoveryProgress } from '../../replay/assembly.ts'
+import type { GroupMember } from '../../state/log/member-group.ts'
+import { Engine, type EngineOptions } from '../runtime/engine.ts'
+import { joinInstances, type KafkaWiring } from '../runtime/wire-kafka.ts'
+import { positionOnDisk, rememberedInstance, rememberInstance } from './held-state.ts'
+import { type Assignment, type InstanceAddress, joinMembership, type TaskClaim } from './membership.ts'
+import { type TaskRole, TaskSeat, type TaskStage } from './task-seat.ts'
+
+/** How one process takes part in an application. */
+export interface InstanceOptions {
+  readonly topology: Declaration
+  /** Folder of this instance's own state; no other instance may use it. */
+  readonly data: string
+  readonly kafka: KafkaWiring
+  /** Where this instance answers, for the others to hand requests on to. */
+  readonly url: string
+  /** Names this instance; by default an id that is kept in the data folder. */
+  readonly id?: string
+  /** Copies of the state beside the active one, kept by other instances. Default 1. */
+  readonly standbys?: number
+  /** An instance that is not heard of for so long is taken for dead. Default 10,000. */
+  readonly sessionTimeoutMs?: number
+  readonly engine?: Pick<EngineOptions, 'task' | 'onStep'>
+  /** Wall clock in ms. */
+  readonly now?: () => number
+  readonly onNotice?: (text: string) => void
+  readonly onRecovery?: (progress: RecoveryProgress) => void
+  /** Told when a task's engine has begun to run here, and, with undefined, when it no longer does. */
+  readonly onEngine?: (task: string, engine: Engine | undefined) => void
+}
+
+/** One task as this instance sees it. */
+export interface TaskStatus {
+  readonly task: string
+  /** What this instance was told to do about it. */
+  readonly role: TaskRole
+  /** How far it has come with that. */
+  readonly stage: TaskStage
+  /** Records folded into the state here. */
+  readonly position: number
+  /** Of a standby: commits on the log that it has not followed yet, in offsets of their topic. */
+  readonly behindOffsets: number
+  /** The instance that is to answer for it; null while nobody is known. */
+  readonly owner: InstanceAddress | null
+}
+
+export interface InstanceStatus extends InstanceAddress {
+  /** Number of the round in which the tasks were shared out last. */
+  readonly generation: number
+  /** Rounds since this process started. */
+  readonly rebalances: number
+  readonly tasks: readonly TaskStatus[]
+  readonly instances: readonly InstanceAddress[]
+}
+
+/** Ids of the tasks of an application: the one that owns every partition. */
+export const taskIdsOf = ({ name }: Declaration): readonly string[] => [`${name}-0`]
+
+/** The id of the instance of a data folder: the one given, else the one it had before, else a new one. */
+export const instanceIdOf = (data: string, given: string | undefined): string =>
+  given ?? rememberedInstance(data)?.id ?? randomBytes(4).toString('hex')
+
+/**
+ * One of several processes that work on an application together. Each task is
+ * active at one of them; others keep its state up to date and take over when
+ * that one stops, dies or is cut off. What keeps two from doing the same work
+ * is the cluster's fencing, not the group: an instance that was cut off, and
+ * does not know it, cannot commit.
+ */
+export class Instance {
+  readonly id: string
+  readonly #options: InstanceOptions
+  readonly #seats: ReadonlyMap<string, TaskSeat>
+  readonly #roles = new Map<string, TaskRole>()
+  #assignment: Assignment = {
+    generation: -1,
+    active: [],
+    standby: [],
+    owners: new Map(),
+    instances: [],
+  }
+  #rebalances = 0
+  readonly #runningHere = new Set<string>()
+  /** Instances that were there once and are not now, whose last appends may still be open. */
+  readonly #gone = new Set<string>()
+  #member: GroupMember | undefined
+  #failure: unknown
+  #isClosed = false
+
+  private constructor(options: InstanceOptions, id: string, positions: ReadonlyMap<string, number>) {
+    this.id = id
+    this.#options = options
+    const { onNotice = () => {} } = options
+    this.#seats = new Map(
+      [...positions].map(([task, position]) => [
+        task,
+        new TaskSeat({
+          task,
+          position,
+          open: (_, standby) => this.#open(standby),
+          onStage: (stage, engine) => this.#onStage(task, stage, engine),
+          onStopped: (error) => {
+            onNotice(`${task} was stopped here: ${error instanceof Error ? error.message : error}`)
+            this.#member?.rejoin()
+          },
+          onFailed: (error) => {
+            this.#failure ??= error
+          },
+          onNotice,
+        }),
+      ]),
+    )
+  }
+
+  /** Resolves when the instance is one of the group and knows what it is to do. */
+  static async start(options: InstanceOptions): Promise<Instance> {
+    const { data, topology, kafka, now = Date.now, onNotice = () => {} } = options
+    // The state is looked at first: it is locked where another process runs on this folder.
+    const positions = new Map<string, number>()
+    for (const task of taskIdsOf(topology)) positions.set(task, await positionOnDisk(data, task))
+    const id = instanceIdOf(data, options.id)
+    const formerMemberId = rememberedInstance(data)?.memberId
+    rememberInstance(data, { id, ...(formerMemberId === undefined ? {} : { memberId: formerMemberId }) })
+    const instance = new Instance(options, id, positions)
+    try {
+      instance.#member = await joinMembership({
+        self: { id, url: options.url },
+        capacity: 1,
+        tasks: taskIdsOf(topology),
+        standbys: options.standbys ?? 1,
+        sessionTimeoutMs: options.sessionTimeoutMs ?? 10_000,
+        ...(formerMemberId === undefined ? {} : { formerMemberId }),
+        claims: () => instance.#claims(),
+        onAssignment(assignment, memberId) {
+          rememberInstance(data, { id, memberId })
+          instance.#assign(assignment)
+        },
+        onLost(reason) {
+          onNotice(`cut off from the other instances: ${reason}`)
+          for (const seat of instance.#seats.values()) seat.lose()
+        },
+        onNotice,
+        join: (group) => joinInstances(topology.name, now, kafka, group),
+      })
+      return instance
+    } catch (error) {
+      await instance.close()
+      throw error
+    }
+  }
+
+  get declaration(): Declaration {
+    return this.#options.topology
+  }
+
+  /** What ended this instance's work for good; undefined while all is well. */
+  get failure(): unknown {
+    return this.#failure
+  }
+
+  /** The engine of the first task that is active here. */
+  get engine(): Engine | undefined {
+    for (const seat of this.#seats.values()) if (seat.engine !== undefined) return seat.engine
+    return undefined
+  }
+
+  /** The instance that answers for a task; undefined while nobody is known. */
+  ownerOf(task: string): InstanceAddress | undefined {
+    return this.#assignment.owners.get(task)
+  }
+
+  get rebalances(): number {
+    return this.#rebalances
+  }
+
+  async status(): Promise<InstanceStatus> {
+    const { generation, instances } = this.#assignment
+    const tasks = [...this.#seats].map(async ([task, seat]) => ({
+      task,
+      role: this.#roles.get(task) ?? 'none',
+      stage: seat.stage,
+      position: seat.position,
+      behindOffsets: await seat.behindOffsets(),
+      owner: this.ownerOf(task) ?? null,
+    }))
+    return {
+      id: this.id,
+      url: this.#options.url,
+      generation,
+      rebalances: this.#rebalances,
+      tasks: await Promise.all(tasks),
+      instances,
+    }
+  }
+
+  /** Gives every task back, commits and writes checkpoints; the others go on at once. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    // First the work, then the place: who takes over finds everything on the log.
+    await Promise.all([...this.#seats.values()].map((seat) => seat.close()))
+    await this.#member?.close()
+  }
+
+  #claims(): readonly TaskClaim[] {
+    if (this.#isClosed) return []
+    return [...this.#seats.values()]
+      .filter(({ position }) => position > 0)
+      .map(({ task, position, activeSince }) => ({
+        task,
+        position,
+        ...(activeSince === undefined ? {} : { activeSince }),
+      }))
+  }
+
+  #assign(assignment: Assignment): void {
+    const before = this.#assignment
+    this.#assignment = assignment
+    this.#rebalances++
+    const present = new Set(assignment.instances.map(({ id }) => id))
+    for (const { id } of before.instances) if (!present.has(id)) this.#gone.add(id)
+    for (const id of present) this.#gone.delete(id)
+    for (const [task, seat] of this.#seats) {
+      const role = assignment.active.includes(task)
+        ? 'active'
+        : assignment.standby.includes(task)
+          ? 'standby'
+          : 'none'
+      this.#roles.set(task, role)
+      seat.assign(role, assignment.generation)
+    }
+    this.#settleDoors()
+  }
+
+  #onStage(task: string, stage: TaskStage, engine: Engine | undefined): void {
+    if (stage === 'active') this.#settleDoors()
+    const isRunning = engine !== undefined
+    if (isRunning === this.#runningHere.has(task)) return
+    if (isRunning) this.#runningHere.add(task)
+    else this.#runningHere.delete(task)
+    this.#options.onEngine?.(task, engine)
+  }
+
+  /**
+   * Ends what an instance that is gone was appending when it died: readers
+   * would else wait for the cluster to roll it back.
+   */
+  #settleDoors(): void {
+    const log = this.engine?.log
+    if (log === undefined) return
+    for (const id of [...this.#gone]) {
+      this.#gone.delete(id)
+      log
+        .writer(doorOf(id))
+        .then((writer) => writer.close())
+        // It is rolled back a little later then.
+        .catch(() => {})
+    }
+  }
+
+  #open(standby: EngineOptions['standby']): Promise<Engine> {
+    const { topology, data, kafka, now, onNotice, onRecovery, engine } = this.#options
+    return Engine.open({
+      topology,
+      data,
+      kafka,
+      door: doorOf(this.id),
+      ...(now === undefined ? {} : { now }),
+      ...(onNotice === undefined ? {} : { onNotice }),
+      ...(onRecovery === undefined ? {} : { onRecovery }),
+      ...(standby === undefined ? {} : { standby }),
+      ...engine,
+    })
+  }
+}
+
+const doorOf = (instance: string): string => `door-${instance}`
