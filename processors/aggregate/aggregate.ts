@@ -60,8 +60,12 @@ export interface AggregateLaws {
   readonly relativeError?: number
 }
 
-/** The answers that most features of most views are. */
-export type AnswerForm = 'count' | 'sum' | 'mean' | 'min' | 'max'
+/**
+ * What most features of most views answer: the one column, where an infinity
+ * is null like NaN; the pair [sum, error] behind a count, null at count 0; the
+ * quotient of the two.
+ */
+export type AnswerForm = 'column' | 'sum' | 'mean'
 
 /** An aggregate of numbers to a number. */
 export interface ColumnAggregate {
@@ -69,7 +73,7 @@ export interface ColumnAggregate {
   readonly name: string
   readonly folds: readonly ColumnFold[]
   readonly laws: AggregateLaws
-  /** Names an answer that a vector of features is given without a call for each; `finish` is the same function. */
+  /** `finish` said in a word, so that a vector of features is answered without a call for each. */
   readonly form?: AnswerForm
   /** `at[i]` is where fold i's columns start. NaN stands for null: no data is not zero. */
   finish(columns: Float64Array, at: ArrayLike<number>, queryMs: TimestampMs): number

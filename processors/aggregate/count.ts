@@ -33,8 +33,6 @@ export const countFold: ColumnFold = {
   },
 }
 
-export const countAt = (columns: Float64Array, at: number): number => columns[at]!
-
 /**
  * How many values were present; 0, not null, where there were none. Over an
  * input that every event has (a constant 1) it counts events.
@@ -45,7 +43,7 @@ export function count(): ColumnAggregate {
     name: 'count',
     folds: [countFold],
     laws: { orderInsensitive: true, invertible: true },
-    form: 'count',
-    finish: (columns, at) => countAt(columns, at[0]!),
+    form: 'column',
+    finish: (columns, at) => columns[at[0]!]!,
   }
 }

@@ -30,11 +30,6 @@ export const maxFold: ColumnFold = {
   },
 }
 
-export function maxAt(columns: Float64Array, at: number): number {
-  const value = columns[at]!
-  return value === Number.NEGATIVE_INFINITY ? Number.NaN : value
-}
-
 /** Largest value present; null where there were none. */
 export function max(): ColumnAggregate {
   return {
@@ -42,7 +37,10 @@ export function max(): ColumnAggregate {
     name: 'max',
     folds: [maxFold],
     laws: { orderInsensitive: true, invertible: false },
-    form: 'max',
-    finish: (columns, at) => maxAt(columns, at[0]!),
+    form: 'column',
+    finish: (columns, at) => {
+      const value = columns[at[0]!]!
+      return value === Number.NEGATIVE_INFINITY ? Number.NaN : value
+    },
   }
 }

@@ -4,7 +4,8 @@ import { pairAt, sumFold } from './sum.ts'
 
 /** Of the count at `count` and the pair [sum, error] at `total`. */
 export const meanAt = (columns: Float64Array, count: number, total: number): number =>
-  columns[count] === 0 ? Number.NaN : pairAt(columns, total) / columns[count]!
+  // Of nothing it is 0 / 0, the NaN wanted.
+  pairAt(columns, total) / columns[count]!
 
 /**
  * Arithmetic mean of the values present; null where there were none. Shares

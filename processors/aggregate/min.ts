@@ -30,11 +30,6 @@ export const minFold: ColumnFold = {
   },
 }
 
-export function minAt(columns: Float64Array, at: number): number {
-  const value = columns[at]!
-  return value === Number.POSITIVE_INFINITY ? Number.NaN : value
-}
-
 /** Smallest value present; null where there were none. */
 export function min(): ColumnAggregate {
   return {
@@ -42,7 +37,10 @@ export function min(): ColumnAggregate {
     name: 'min',
     folds: [minFold],
     laws: { orderInsensitive: true, invertible: false },
-    form: 'min',
-    finish: (columns, at) => minAt(columns, at[0]!),
+    form: 'column',
+    finish: (columns, at) => {
+      const value = columns[at[0]!]!
+      return value === Number.POSITIVE_INFINITY ? Number.NaN : value
+    },
   }
 }

@@ -107,6 +107,8 @@ function tileLayout(
   const columns = folds.map(({ fold, input }) => `${fold.id}(${input < 0 ? '' : inputName(inputs[input]!)})`)
   const rawsPerTile =
     hopMs > 0 && hopMs !== Infinity ? Math.floor((rowHeader + width) / (1 + inputs.length)) : 0
+  const initial = new Float64Array(width)
+  for (const { fold, at } of folds) fold.init(initial, at)
   return {
     id: `tiles of more than ${rawsPerTile} events, hop ${hopMs} keep ${retentionMs} disorder ${disorderMs} ${columns.join(' ')}`,
     hopMs,
@@ -117,7 +119,7 @@ function tileLayout(
     inputs: inputs.length,
     width,
     init(cells, at) {
-      for (const bound of folds) bound.fold.init(cells, at + bound.at)
+      for (let column = 0; column < width; column++) cells[at + column] = initial[column]!
     },
     add(cells, at, values, valuesAt, atMs) {
       for (const bound of folds) {

@@ -1,9 +1,6 @@
 import type { TimestampMs } from '../../state/contracts/units.ts'
 import type { AnswerForm, ColumnAggregate } from '../aggregate/aggregate.ts'
-import { countAt } from '../aggregate/count.ts'
-import { maxAt } from '../aggregate/max.ts'
 import { meanAt } from '../aggregate/mean.ts'
-import { minAt } from '../aggregate/min.ts'
 import { sumAt } from '../aggregate/sum.ts'
 
 /** One feature of a window's row, and its place in the vector. */
@@ -19,11 +16,9 @@ export interface WindowAnswer {
 }
 
 const forms = {
-  count: 1,
+  column: 1,
   sum: 2,
   mean: 3,
-  min: 4,
-  max: 5,
 } satisfies Record<AnswerForm, number>
 
 /**
@@ -69,16 +64,12 @@ export class WindowAnswers {
   #answer(index: number, rows: Float64Array, queryMs: TimestampMs): number {
     const first = this.#first[index]!
     switch (this.#forms[index]) {
-      case forms.count:
-        return countAt(rows, first)
+      case forms.column:
+        return rows[first]!
       case forms.sum:
         return sumAt(rows, first, this.#second[index]!, Number.NaN)
       case forms.mean:
         return meanAt(rows, first, this.#second[index]!)
-      case forms.min:
-        return minAt(rows, first)
-      case forms.max:
-        return maxAt(rows, first)
       default:
         return this.#aggregates[index]!.finish(rows, this.#ats[index]!, queryMs)
     }
