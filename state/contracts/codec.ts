@@ -96,15 +96,6 @@ interface KeyCodec {
 
 function bound<Value>(contract: Contract<Value>, values: FramedCodec, keys: KeyCodec): BoundContract<Value> {
   const { name } = contract
-  const write = (out: ByteWriter, append: () => void) => {
-    const before = out.length
-    try {
-      append()
-    } catch (error) {
-      out.length = before
-      throw violationOf(name, error)
-    }
-  }
   return {
     contract,
     valueSchemaId: values.schemaId,
@@ -113,7 +104,15 @@ function bound<Value>(contract: Contract<Value>, values: FramedCodec, keys: KeyC
       const key = contract.keyOf(value)
       if (key !== null) this.encodeKey(key, out)
     },
-    encodeKey: (key, out) => write(out, () => keys.encode(key, out)),
+    encodeKey(key, out) {
+      const before = out.length
+      try {
+        keys.encode(key, out)
+      } catch (error) {
+        out.length = before
+        throw violationOf(name, error)
+      }
+    },
     decodeKey: (bytes, start, end) => keys.decode(bytes, start, end),
     writeValue(value, out) {
       const before = out.length
