@@ -75,6 +75,24 @@ const withRunOptions = (command: Command): Command =>
       'Confluent-compatible schema registry (with --kafka; default: a topic of the application)',
     )
     .option('--open', 'serve on an address other than loopback without a token')
+    .option(
+      '--instance-id <id>',
+      'name of this process among those that run the same topology (with --kafka; default: kept in the data folder)',
+    )
+    .option(
+      '--advertise <url>',
+      'where the other processes reach this one (with --kafka; default: the address it serves on)',
+    )
+    .option(
+      '--standbys <number>',
+      'other processes that keep the state up to date to take over (with --kafka; default: 1)',
+      wholeNumber(0, 100),
+    )
+    .option(
+      '--session-timeout <ms>',
+      'a process that is silent for so long is taken for dead (with --kafka; default: 10000)',
+      wholeNumber(1_000, 300_000),
+    )
 
 withRunOptions(
   program.command('run <topology>').description('run the topology that a module exports, in this process'),
@@ -86,7 +104,12 @@ Examples:
   headwater run ./topology.ts
   headwater run ./topology.ts --data /var/lib/shop --port 8080
   headwater run ./topology.ts --once --json
-  headwater run ./topology.ts --kafka localhost:9092 --registry http://localhost:8081`,
+  headwater run ./topology.ts --kafka localhost:9092 --registry http://localhost:8081
+
+Two processes that take over from each other, each with its own data folder:
+  headwater run ./topology.ts --kafka localhost:9092 --data ./one --port 7070
+  headwater run ./topology.ts --kafka localhost:9092 --data ./two --port 7071
+  curl localhost:7071/v1/instance`,
   )
   .action((module: string, options) => act(() => runCommand(module, options)))
 

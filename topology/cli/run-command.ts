@@ -8,6 +8,7 @@ import { announceDoor, defaultDataFolder, rememberModule } from './data-folder.t
 import { wiringOf } from './kafka-options.ts'
 import { loadTopology } from './load-topology.ts'
 import { count, Progress } from './progress.ts'
+import { runInstance } from './run-instance.ts'
 import { table } from './table.ts'
 
 export interface RunOptions {
@@ -21,6 +22,10 @@ export interface RunOptions {
   readonly kafka?: string
   readonly kafkaConfig?: string
   readonly registry?: string
+  readonly instanceId?: string
+  readonly advertise?: string
+  readonly standbys?: number
+  readonly sessionTimeout?: number
 }
 
 /** What `--once --json` prints as its one line. */
@@ -54,11 +59,28 @@ export async function runCommand(modulePath: string, options: RunOptions): Promi
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopped.abort())
 
   rememberModule(data, modulePath)
+  const { kafka } = clusterOf(options)
+  if (kafka !== undefined && !options.once) {
+    say(`${declaration.name}: log on Kafka at ${options.kafka}, state in ${data}`)
+    const { sessionTimeout, ...rest } = options
+    await runInstance({
+      ...rest,
+      declaration,
+      data,
+      kafka,
+      say,
+      ...(sessionTimeout === undefined ? {} : { sessionTimeoutMs: sessionTimeout }),
+      begin: (engine, ended) => begin(engine, options, say, ended),
+      stopped: stopped.signal,
+    })
+    return 0
+  }
+  refuseInstanceOptions(options)
   const recovery = new Progress('recovering', { unit: 'records', silent })
   const engine = await Engine.open({
     topology: declaration,
     data,
-    ...clusterOf(options),
+    ...(kafka === undefined ? {} : { kafka }),
     onNotice: (text) => process.stderr.write(`headwater: ${text}\n`),
     onRecovery: ({ records }) => recovery.update(records),
   })
@@ -95,6 +117,15 @@ function clusterOf({ kafka, kafkaConfig, registry }: RunOptions): { readonly kaf
   return { kafka: wiringOf({ kafka, ...rest }) }
 }
 
+/** These say how to share the work with other processes, which `--once` and an embedded log do not. */
+function refuseInstanceOptions({ instanceId, advertise, standbys, sessionTimeout }: RunOptions): void {
+  const given = { instanceId, advertise, standbys, sessionTimeout }
+  if (Object.values(given).every((value) => value === undefined)) return
+  throw new CliError(
+    '--instance-id, --advertise, --standbys and --session-timeout go with --kafka, without --once',
+  )
+}
+
 /** Imports the declared sources, starts the loop and waits until everything on the log is processed. */
 async function bringIn(
   engine: Engine,
@@ -124,8 +155,11 @@ async function bringIn(
   const startedMs = performance.now()
   const timer = setInterval(() => progress.update(task.processed - before), 200)
   engine.run()
-  await Promise.race([engine.caughtUp(), once(stopped, 'abort')])
-  clearInterval(timer)
+  try {
+    if (!stopped.aborted) await Promise.race([engine.caughtUp(), once(stopped, 'abort')])
+  } finally {
+    clearInterval(timer)
+  }
   const done = task.processed - before
   if (done > 0) progress.end(done)
   return { eventsPerSecond: done / ((performance.now() - startedMs) / 1000) }
@@ -172,6 +206,23 @@ async function serve(
     await server.close()
   }
   if (engine.failure !== undefined) throw engine.failure
+}
+
+/** What an instance does when it becomes the active one. */
+async function begin(
+  engine: Engine,
+  options: RunOptions,
+  say: (line: string) => void,
+  ended: AbortSignal,
+): Promise<void> {
+  const { eventsPerSecond } = await bringIn(engine, options.json ?? false, ended)
+  if (ended.aborted) return
+  process.stdout.write(
+    options.json
+      ? `${JSON.stringify(await reportOf(engine, eventsPerSecond, ''))}\n`
+      : `${await summary(engine, eventsPerSecond)}\n`,
+  )
+  say('serving (stop with ^C)')
 }
 
 async function reportOf(engine: Engine, eventsPerSecond: number, digest: string): Promise<RunReport> {

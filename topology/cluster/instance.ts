@@ -27,7 +27,12 @@ export interface InstanceOptions {
   readonly now?: () => number
   readonly onNotice?: (text: string) => void
   readonly onRecovery?: (progress: RecoveryProgress) => void
-  /** Told when a task's engine has begun to run here, and, with undefined, when it no longer does. */
+  /**
+   * Starts an engine that this instance is to run, by default with its `run`;
+   * `ended` aborts when it is another's.
+   */
+  readonly begin?: (engine: Engine, ended: AbortSignal) => Promise<void>
+  /** Told when a task's engine is this instance's, and, with undefined, when it no longer is. */
   readonly onEngine?: (task: string, engine: Engine | undefined) => void
 }
 
@@ -99,6 +104,7 @@ export class Instance {
         new TaskSeat({
           task,
           position,
+          begin: options.begin ?? (async (engine) => engine.run()),
           open: (_, standby) => this.#open(standby),
           onStage: (stage, engine) => this.#onStage(task, stage, engine),
           onStopped: (error) => {
@@ -207,7 +213,7 @@ export class Instance {
   #claims(): readonly TaskClaim[] {
     if (this.#isClosed) return []
     return [...this.#seats.values()]
-      .filter(({ position }) => position > 0)
+      .filter(({ position, activeSince }) => position > 0 || activeSince !== undefined)
       .map(({ task, position, activeSince }) => ({
         task,
         position,

@@ -28,6 +28,8 @@ export interface TaskSeatOptions {
   readonly open: OpenTask
   /** Records folded into the state on the disk. */
   readonly position: number
+  /** Starts the engine once it is this instance's; `ended` aborts when it is so no more. */
+  readonly begin: (engine: Engine, ended: AbortSignal) => Promise<void>
   readonly onStage: (stage: TaskStage, engine: Engine | undefined) => void
   /** The task cannot go on here for now, and another round may say who is to run it. */
   readonly onStopped: (error: unknown) => void
@@ -228,12 +230,18 @@ export class TaskSeat {
 
   /** Runs the engine until it fails or is to be given back. */
   async #lead(engine: Engine): Promise<void> {
-    engine.run()
     this.#engine = engine
     this.#setStage('active')
-    while (this.#isWanted && this.#wanted === 'active' && engine.failure === undefined) {
+    const ended = new AbortController()
+    let failure: unknown
+    const beginning = this.#options.begin(engine, ended.signal).catch((error) => {
+      if (!ended.signal.aborted) failure = error
+    })
+    while (this.#isWanted && this.#wanted === 'active' && failure === undefined) {
       await pause(lookMs, this.#changed.signal)
+      failure ??= engine.failure
     }
+    ended.abort()
     this.#lastPosition = this.position
     this.#engine = undefined
     this.#setStage('idle')
@@ -241,7 +249,9 @@ export class TaskSeat {
     // When another has taken over already, the last commit is refused: then there is nothing to give back.
     if (engine.failure === undefined) await engine.close().catch(notice)
     else await engine.abort().catch(notice)
-    if (engine.failure !== undefined) this.#stop(engine.failure)
+    await beginning
+    failure ??= engine.failure
+    if (failure !== undefined) this.#stop(failure)
   }
 
   #stop(error: unknown): void {

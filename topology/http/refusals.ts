@@ -9,7 +9,7 @@ import { HttpProblem, refusalOf } from './problem.ts'
 /** Every error that reaches a caller, sent as a problem; unknown routes and wrong methods among them. */
 export function addRefusals(
   app: FastifyInstance,
-  engine: Engine,
+  engine: Pick<Engine, 'failure'>,
   { maxBodyBytes }: CheckedHttpOptions,
 ): void {
   const routes: { readonly method: string; readonly path: RegExp }[] = []
@@ -52,7 +52,7 @@ export function sendRefusal(reply: FastifyReply, error: unknown): void {
 }
 
 /** What stopped the engine, where it is that; an EngineError speaks for itself. */
-export function engineFailure(engine: Engine, error: unknown): HttpProblem | undefined {
+export function engineFailure(engine: Pick<Engine, 'failure'>, error: unknown): HttpProblem | undefined {
   if (engine.failure === undefined || error !== engine.failure || error instanceof EngineError)
     return undefined
   const reason = error instanceof Error ? error.message : String(error)

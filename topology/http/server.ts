@@ -1,3 +1,5 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 import fastify, { type FastifyInstance } from 'fastify'
 import { EngineError } from '../../state/contracts/engine-error.ts'
 import type { Engine } from '../runtime/engine.ts'
@@ -29,19 +31,67 @@ export interface HttpServer {
  */
 export async function startServer(engine: Engine, given: HttpOptions = {}): Promise<HttpServer> {
   const options = checkedHttpOptions(given)
+  const { app, admission, metrics } = engineApp(engine, options)
+  app.server.on('drop', () => metrics.dropConnection())
+  try {
+    return await listen(app, admission, options, () => metrics.close())
+  } catch (error) {
+    metrics.close()
+    throw error
+  }
+}
+
+/** The routes of an engine behind a server of somebody else's. */
+export interface EngineRoutes {
+  readonly metrics: Metrics
+  handle(request: IncomingMessage, response: ServerResponse): void
+  /** Takes no more requests, finishes those it has, and ends. */
+  close(): Promise<void>
+}
+
+/** What `startServer` opens, without an address of its own. */
+export async function openRoutes(engine: Engine, options: CheckedHttpOptions): Promise<EngineRoutes> {
+  const { app, admission, metrics } = engineApp(engine, options)
+  await app.ready()
+  return {
+    metrics,
+    handle: (request, response) => app.routing(request, response),
+    async close() {
+      admission.close()
+      const givenUpAt = performance.now() + options.closeTimeoutMs
+      while (admission.inHand > 0 && performance.now() < givenUpAt) await sleep(closeLookMs)
+      await app.close()
+      metrics.close()
+    },
+  }
+}
+
+function engineApp(engine: Engine, options: CheckedHttpOptions) {
   const metrics = new Metrics(engine)
   const admission = new Admission(options.maxConcurrentRequests, options.answerTimeoutMs)
   const app = createApp(options)
+  addParsers(app)
   guard(app, options, admission, metrics)
   addRefusals(app, engine, options)
   addRoutes(app, engine, options, metrics)
-  app.server.on('drop', () => metrics.dropConnection())
-  const { host, port } = options
+  return { app, admission, metrics }
+}
+
+/**
+ * Opens an app at its address.
+ *
+ * @throws EngineError `port-in-use`, `address-unusable`
+ */
+export async function listen(
+  app: FastifyInstance,
+  admission: Admission,
+  { host, port, closeTimeoutMs }: CheckedHttpOptions,
+  onClosed: () => void | Promise<void>,
+): Promise<HttpServer> {
   try {
     await app.listen({ host, port })
   } catch (error) {
     await app.close()
-    metrics.close()
     throw listenError(error as NodeJS.ErrnoException, host, port)
   }
   const address = app.server.address()
@@ -52,15 +102,16 @@ export async function startServer(engine: Engine, given: HttpOptions = {}): Prom
     close() {
       closing ??= (async () => {
         admission.close()
-        await closeWithin(app, admission, options.closeTimeoutMs)
-        metrics.close()
+        await closeWithin(app, admission, closeTimeoutMs)
+        await onClosed()
       })()
       return closing
     },
   }
 }
 
-function createApp(options: CheckedHttpOptions): FastifyInstance {
+/** An app with the limits of the options, and no routes and parsers yet. */
+export function createApp(options: CheckedHttpOptions): FastifyInstance {
   const { maxBodyBytes, receiveTimeoutMs, maxConnections, answerTimeoutMs } = options
   const app = fastify({
     bodyLimit: maxBodyBytes,
@@ -80,6 +131,11 @@ function createApp(options: CheckedHttpOptions): FastifyInstance {
   // For callers that do not take their answer.
   app.server.timeout = answerTimeoutMs + receiveTimeoutMs
   app.removeAllContentTypeParsers()
+  return app
+}
+
+/** Bodies as text, of the types that the routes take. */
+function addParsers(app: FastifyInstance): void {
   for (const type of ['application/json', 'application/x-ndjson']) {
     app.addContentTypeParser(type, { parseAs: 'buffer' }, (request, body: Buffer, done) => {
       const encoding = request.headers['content-encoding'] ?? 'identity'
@@ -91,15 +147,14 @@ function createApp(options: CheckedHttpOptions): FastifyInstance {
       done(new HttpProblem(415, 'encoding-not-supported', detail, { found: encoding, expected: 'identity' }))
     })
   }
-  return app
 }
 
 /** What every request passes: who may call, how many at once, how long; and what is measured of it. */
-function guard(
+export function guard(
   app: FastifyInstance,
   options: CheckedHttpOptions,
   admission: Admission,
-  metrics: Metrics,
+  metrics: Pick<Metrics, 'observe'>,
 ): void {
   const { answerTimeoutMs } = options
   const mayCall = callerCheck(options)

@@ -1,0 +1,90 @@
+import { once } from 'node:events'
+import { hostname } from 'node:os'
+import type { Declaration } from '../../models/declaration.ts'
+import { Instance } from '../cluster/instance.ts'
+import { startInstanceServer } from '../http/instance-server.ts'
+import type { Engine } from '../runtime/engine.ts'
+import type { KafkaWiring } from '../runtime/wire-kafka.ts'
+import { CliError } from './cli-error.ts'
+import { announceDoor } from './data-folder.ts'
+
+/** How `run` was called, where others may run the same application. */
+export interface InstanceRun {
+  readonly declaration: Declaration
+  readonly data: string
+  readonly kafka: KafkaWiring
+  readonly host: string
+  readonly port: number
+  readonly token?: string
+  readonly open?: boolean
+  readonly instanceId?: string
+  readonly advertise?: string
+  readonly standbys?: number
+  readonly sessionTimeoutMs?: number
+  readonly say: (line: string) => void
+  /** Brings the sources in and works off what is there; called each time that this instance becomes the active one. */
+  readonly begin: (engine: Engine, ended: AbortSignal) => Promise<void>
+  readonly stopped: AbortSignal
+}
+
+const failureLookMs = 500
+
+/** Runs this process as one of an application's instances until it is told to stop. */
+export async function runInstance(run: InstanceRun): Promise<void> {
+  const { declaration, data, kafka, say, stopped, instanceId, standbys, sessionTimeoutMs } = run
+  const advertised = run.advertise === undefined ? undefined : originOf(run.advertise)
+  const server = await startInstanceServer({
+    host: run.host,
+    port: run.port,
+    ...(run.token === undefined ? {} : { token: run.token }),
+    ...(run.open === undefined ? {} : { open: run.open }),
+  })
+  const forget = announceDoor(data, server.url)
+  let instance: Instance | undefined
+  try {
+    const url = advertised ?? reachable(server.url)
+    instance = await Instance.start({
+      topology: declaration,
+      data,
+      kafka,
+      url,
+      ...(instanceId === undefined ? {} : { id: instanceId }),
+      ...(standbys === undefined ? {} : { standbys }),
+      ...(sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs }),
+      onNotice: (text) => process.stderr.write(`headwater: ${text}\n`),
+      begin: run.begin,
+      onEngine(task, engine) {
+        say(engine === undefined ? `${task} no longer runs here` : `${task} runs here now`)
+        void server.use(engine)
+      },
+    })
+    server.attach(instance)
+    say(`instance ${instance.id}: answering on ${server.url}, known to the others as ${url}`)
+    const started = instance
+    const failed = setInterval(() => {
+      if (started.failure !== undefined) process.emit('SIGTERM')
+    }, failureLookMs)
+    if (!stopped.aborted) await once(stopped, 'abort')
+    clearInterval(failed)
+    say('stopping: committing what is processed, and giving it to the others')
+  } finally {
+    forget()
+    // The requests in hand are answered before what answers them ends.
+    await server.close()
+    await instance?.close()
+  }
+  if (instance.failure !== undefined) throw instance.failure
+}
+
+function originOf(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url !== undefined && /^https?:$/.test(url.protocol)) return url.origin
+  throw new CliError(`--advertise takes an address such as http://10.0.0.7:7070, got "${text}"`)
+}
+
+/** An address that means this machine: others cannot call "any". */
+function reachable(url: string): string {
+  const found = new URL(url)
+  if (['0.0.0.0', '[::]'].includes(found.hostname)) found.hostname = hostname()
+  return found.origin
+}

@@ -1,0 +1,138 @@
+import type { FastifyInstance } from 'fastify'
+import { type Instance, taskIdsOf } from '../cluster/instance.ts'
+import type { Engine } from '../runtime/engine.ts'
+import { Admission } from './admission.ts'
+import { Forwarder, forwardedHeader, taskMoving } from './forward.ts'
+import { checkedHttpOptions, type HttpOptions } from './http-options.ts'
+import { InstanceMetrics } from './instance-metrics.ts'
+import { HttpProblem, retryAfter } from './problem.ts'
+import { addRefusals } from './refusals.ts'
+import { createApp, type EngineRoutes, guard, type HttpServer, listen, openRoutes } from './server.ts'
+
+/** The HTTP door of an instance, whatever it does about its tasks. */
+export interface InstanceServer extends HttpServer {
+  /** The instance that it is the door of; until it is there, requests are asked to come again. */
+  attach(instance: Instance): void
+  /** Answers from this engine from now on; undefined: hands requests on to whoever runs one. */
+  use(engine: Engine | undefined): Promise<void>
+}
+
+/** Answered by the instance itself; `/ready` by its engine, while it runs one. */
+const ownPaths: ReadonlySet<string> = new Set(['/health', '/metrics', '/v1/instance'])
+
+/**
+ * Opens the HTTP door of an instance. It stays open while tasks come and go:
+ * what needs the active task is answered by the engine here, or else handed on
+ * to the instance that runs it. A request that was handed on once is not
+ * handed on again.
+ *
+ * @throws RangeError for options that do not fit; EngineError `door-unguarded`,
+ * `port-in-use`, `address-unusable`
+ */
+export async function startInstanceServer(given: HttpOptions = {}): Promise<InstanceServer> {
+  const options = checkedHttpOptions(given)
+  const admission = new Admission(options.maxConcurrentRequests, options.answerTimeoutMs)
+  const app = createApp(options)
+  let instance: Instance | undefined
+  let routes: EngineRoutes | undefined
+  let changing: Promise<void> = Promise.resolve()
+  const metrics = new InstanceMetrics(() => instance)
+  const forwarder = new Forwarder(() => instance?.id ?? '')
+
+  app.addHook('onRequest', (request, reply, done) => {
+    const path = request.raw.url?.split('?')[0] ?? ''
+    if (routes === undefined || ownPaths.has(path)) {
+      done()
+      return
+    }
+    reply.hijack()
+    routes.handle(request.raw, reply.raw)
+  })
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+  guard(app, options, admission, { observe() {} })
+  addRefusals(app, { failure: undefined }, options)
+  addOwnRoutes(app, () => instance)
+  app.get('/metrics', async (_request, reply) => {
+    reply.type(metrics.contentType)
+    return metrics.text(routes?.metrics)
+  })
+  addForwarding(app, () => instance, forwarder, metrics)
+
+  const use = async (engine: Engine | undefined) => {
+    const before = routes
+    routes = undefined
+    await before?.close()
+    if (engine !== undefined) routes = await openRoutes(engine, options)
+  }
+  const server = await listen(app, admission, options, async () => {
+    await changing
+    await use(undefined)
+    forwarder.close()
+    metrics.close()
+  })
+  return {
+    ...server,
+    attach(attached) {
+      instance = attached
+    },
+    use(engine) {
+      // One after the other, so that what comes last stays.
+      changing = changing.then(() => use(engine))
+      return changing
+    },
+  }
+}
+
+function addOwnRoutes(app: FastifyInstance, current: () => Instance | undefined): void {
+  app.get('/health', async () => ({ status: 'up' }))
+
+  app.get('/v1/instance', async () => joined(current()).status())
+
+  app.get('/ready', async () => {
+    const { tasks } = await joined(current()).status()
+    const behind = tasks.find(({ role, stage }) => role !== 'none' && stage !== 'standby')
+    if (behind === undefined) return { status: 'ready' }
+    const detail = `${behind.task} is ${behind.stage} here, as ${behind.role}`
+    throw new HttpProblem(503, 'not-caught-up', detail, {
+      found: behind.stage,
+      expected: behind.role,
+      headers: retryAfter,
+    })
+  })
+}
+
+function addForwarding(
+  app: FastifyInstance,
+  current: () => Instance | undefined,
+  forwarder: Forwarder,
+  metrics: InstanceMetrics,
+): void {
+  app.all('/*', async (request, reply) => {
+    const instance = joined(current())
+    const [task = ''] = taskIdsOf(instance.declaration)
+    const owner = instance.ownerOf(task)
+    const from = request.headers[forwardedHeader]
+    if (from !== undefined) {
+      throw taskMoving(
+        task,
+        `instance "${from}" handed this request on to "${instance.id}", which does not run it`,
+      )
+    }
+    if (owner === undefined) throw taskMoving(task, 'no instance was told to run it yet')
+    if (owner.id === instance.id) throw taskMoving(task, `instance "${instance.id}" is taking it over`)
+    try {
+      await forwarder.forward(task, owner, request, reply)
+      metrics.countForwarded('answered')
+    } catch (error) {
+      metrics.countForwarded('unreachable')
+      throw error
+    }
+    return reply
+  })
+}
+
+function joined(instance: Instance | undefined): Instance {
+  if (instance !== undefined) return instance
+  const detail = 'this instance is joining the others; ask again in a second'
+  throw new HttpProblem(503, 'instance-joining', detail, { headers: retryAfter })
+}
