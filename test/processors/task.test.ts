@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { assemble } from '../../replay/assembly.ts'
 import { embeddedRegistry, memoryJournal } from '../../state/contracts/embedded-registry.ts'
+import type { Log } from '../../state/log/log.ts'
 import { openMemoryLog } from '../../state/log/memory/memory-log.ts'
 import type { Database } from '../../state/store/database.ts'
 import { memoryDatabase } from '../../state/store/memory/memory-database.ts'
@@ -41,7 +42,69 @@ function readsAfterWrites(database: Database): Database {
   }
 }
 
+/** Every other offset of a topic is empty, as where each record was a transaction of its own. */
+function withGaps(log: Log, topic: string): Log {
+  return {
+    createTopic: (spec) => log.createTopic(spec),
+    deleteTopic: (name) => log.deleteTopic(name),
+    topics: () => log.topics(),
+    offsets: (name, partition) => log.offsets(name, partition),
+    offsetForTime: (name, partition, atMs) => log.offsetForTime(name, partition, atMs),
+    async read(request) {
+      if (request.topic !== topic) return await log.read(request)
+      const batch = await log.read({ ...request, offset: (request.offset + 1n) / 2n })
+      return {
+        ...batch,
+        baseOffset: batch.baseOffset * 2n,
+        offsetDeltas: batch.offsetDeltas.map((delta) => delta * 2),
+        nextOffset: batch.nextOffset * 2n,
+        headers: (index) => batch.headers(index),
+      }
+    },
+    appended: (signal) => log.appended(signal),
+    writer: (id) => log.writer(id),
+    close: () => log.close(),
+  }
+}
+
 describe('a task', () => {
+  test('follows a batch that ends in a gap, and no record behind it', async () => {
+    const log = openMemoryLog({ now: () => 1_800_000_000_000 })
+    const writer = await log.writer('engine')
+    const registry = await embeddedRegistry(memoryJournal())
+    const gaps = withGaps(log, 'visit')
+    const declaration = visits
+    const { task, events, layout } = await assemble({
+      declaration,
+      log: gaps,
+      writer,
+      registry,
+      database: memoryDatabase(),
+    })
+    await task.open()
+    const bound = events.get('visit')!
+    for (const visitor of [1, 2, 3]) {
+      const value = { visitor, at: 1_700_000_000_000 }
+      const out = writer.sink.begin('visit', 0, value.at)
+      bound.writeKey(value, out)
+      writer.sink.beginValue()
+      bound.writeValue(value, out)
+      writer.sink.end()
+    }
+    await writer.commit()
+    const layouts = new Map([[layout, { layout, inputs: ['visit[0]'] }]])
+    const processed: number[] = []
+    // The records lie at 0, 2 and 4.
+    for (const [sequence, end] of [1, 2, 3, 6].entries()) {
+      await task.follow(
+        { task: task.id, sequence, offsets: [end], count: 0, layout, answered: [], at: 0 },
+        layouts,
+      )
+      processed.push(task.processed)
+    }
+    expect(processed).toEqual([1, 1, 2, 3])
+  })
+
   test('keeps what a batch has loaded until it is processed, whatever a checkpoint ends meanwhile', async () => {
     const log = openMemoryLog({ now: () => 1_800_000_000_000 })
     const writer = await log.writer('engine')
