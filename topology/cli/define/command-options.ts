@@ -1,0 +1,39 @@
+import { type Command, InvalidArgumentError } from 'commander'
+
+export const wholeNumber =
+  (least: number, most: number) =>
+  (text: string): number => {
+    const value = Number(text)
+    if (!Number.isInteger(value) || value < least || value > most) {
+      throw new InvalidArgumentError(`expected a whole number from ${least} to ${most}, got "${text}"`)
+    }
+    return value
+  }
+
+export const offset = wholeNumber(0, Number.MAX_SAFE_INTEGER)
+
+export const withData = (command: Command): Command =>
+  command
+    .requiredOption('--data <dir>', 'folder of the log and the state')
+    .option('--json', 'print JSON, one value a line')
+
+export const withTopology = (command: Command): Command =>
+  withData(command).option(
+    '--topology <module>',
+    'module of the topology (default: the one that ran there last)',
+  )
+
+/** Commands that need the declaration and no data: of a module, or of the folder where it ran last. */
+export const withDeclaration = (command: Command): Command =>
+  command
+    .option('--topology <module>', 'module of the topology')
+    .option('--data <dir>', 'folder where it ran last, in place of --topology', '.')
+    .option('--json', 'print JSON, one value a line')
+
+export const withCluster = (command: Command): Command =>
+  command
+    .requiredOption('--kafka <brokers>', 'the Kafka cluster: host:port, several with commas')
+    .option(
+      '--kafka-config <file>',
+      'JSON with the rest of the connection: ssl, sasl, topicPrefix, replicationFactor, registry.auth',
+    )

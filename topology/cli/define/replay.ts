@@ -1,0 +1,161 @@
+import { type Command, Option } from 'commander'
+import { act } from './act.ts'
+import { wholeNumber, withTopology } from './command-options.ts'
+import { defineTrainingSet } from './training-set.ts'
+
+export function defineReplay(program: Command): void {
+  const replay = program.command('replay').description('fold the log again, and compare')
+  withTopology(
+    replay
+      .command('audit')
+      .description('recompute every prediction at its position and compare it bit for bit'),
+  ).action((options) => act(async () => (await import('../replay-command.ts')).auditCommand(options)))
+  withTopology(
+    replay.command('rebuild').description('fold all state anew from the inputs and compare the digests'),
+  ).action((options) => act(async () => (await import('../replay-command.ts')).rebuildCommand(options)))
+  withTopology(
+    replay
+      .command('drift')
+      .description(
+        'compare slices of the predictions and labels of a model: features, output, label and error',
+      ),
+  )
+    .option('--model <name>', 'which model (default: the only one)')
+    .option(
+      '--reference-from <time>',
+      'start of what is normal (default: the first half; with --every the window before)',
+    )
+    .option('--reference-to <time>', 'its end, not included')
+    .option('--from <time>', 'start of what is judged (default: the second half; with --every all)')
+    .option('--to <time>', 'its end, not included')
+    .option('--every <duration>', 'judge window by window, as 12h or 7d')
+    .option('--alpha <number>', 'adjusted p-values at most this are findings (default: 0.01)')
+    .option('--least-effect <number>', 'changes smaller than this are let pass (default: 0.1)')
+    .addOption(new Option('--correction <name>', 'for many tests').choices(['benjamini-hochberg', 'holm']))
+    .option('--html <file>', 'write a report with plots, one file')
+    .option('--record', 'append the result to the log as drift-metric events')
+    .addHelpText(
+      'after',
+      '\nTimes are ISO 8601 or milliseconds. Exit code 1 when there are findings.\n\nExample:\n  headwater replay drift --every 30d --html drift.html --data .headwater/movies',
+    )
+    .action((options) => act(async () => (await import('../drift-command.ts')).driftCommand(options)))
+
+  withTopology(
+    replay
+      .command('evaluate')
+      .description("a model's served answers against the labels that came, beside a candidate and the mean"),
+  )
+    .option('--model <name>', 'which model (default: the only one)')
+    .option('--from <time>', 'predictions from this time on')
+    .option('--to <time>', 'predictions before this time')
+    .option('--candidate <module#model>', 'another topology, replayed over the same log and judged beside')
+    .option('--by <what>', 'slices: a feature, a part of an entity key, variant, version, day, week or month')
+    .option('--group-by <key>', 'rank the rows that share this part of an entity key')
+    .option('--k <number>', 'with --group-by: places looked at (default: 10)', wholeNumber(1, 1_000_000))
+    .option('--threshold <numbers>', 'probabilities from here on are yes (default: 0.5)')
+    .option('--quantile <numbers>', 'of a regression: quantiles whose loss is told (default: 0.5,0.9)')
+    .option('--bootstrap <number>', 'resamples for the intervals, 0 for none', wholeNumber(0, 100_000), 300)
+    .option('--confidence <number>', 'of the intervals (default: 0.95)')
+    .option('--seed <number>', 'of the resamples', wholeNumber(0, 4_294_967_295), 1)
+    .addHelpText(
+      'after',
+      `
+Works beside a running engine and writes nothing. Exit code 1 when a feature or a label looks like a leak.
+
+Examples:
+  headwater replay evaluate --data .headwater/movies --by month
+  headwater replay evaluate --candidate ./next.ts --from 2017-01-01 --threshold 0.3,0.5,0.7 --data .headwater/movies
+  headwater replay evaluate --group-by userId --k 5 --json --data .headwater/movies`,
+    )
+    .action((options) => act(async () => (await import('../evaluate-command.ts')).evaluateCommand(options)))
+
+  withTopology(
+    replay
+      .command('counterfactual')
+      .description(
+        'what another model would have answered to the same requests, and whom the labels bear out',
+      )
+      .requiredOption('--candidate <module#model>', 'the other topology, replayed over the same log'),
+  )
+    .option('--model <name>', 'in whose place (default: the only one)')
+    .option('--from <time>', 'requests from this time on')
+    .option('--to <time>', 'requests before this time')
+    .option('--threshold <number>', 'answers from here on are yes (default: 0.5)')
+    .option('--largest <number>', 'largest differences told of', wholeNumber(0, 10_000), 10)
+    .addHelpText(
+      'after',
+      `
+It compares answers. What people would have done about other answers is not in the log.
+
+Example:
+  headwater replay counterfactual --candidate ./next.ts --threshold 0.7 --data .headwater/movies`,
+    )
+    .action((options) =>
+      act(async () => (await import('../counterfactual-command.ts')).counterfactualCommand(options)),
+    )
+
+  withTopology(
+    replay
+      .command('explain <request-id>')
+      .description('what is behind one prediction: features, their events, what each did, model, position'),
+  )
+    .option('--model <name>', 'which model (default: the only one)')
+    .option('--events <number>', 'events listed for each feature, the newest first', wholeNumber(0, 1000), 3)
+    .addHelpText(
+      'after',
+      '\nExit code 1 when the prediction cannot be made again as it was served.\n\nExample:\n  headwater replay explain 599-296 --data .headwater/movies',
+    )
+    .action((requestId, options) =>
+      act(async () => (await import('../explain-command.ts')).explainCommand(requestId, options)),
+    )
+
+  withTopology(
+    replay
+      .command('backfill')
+      .description(
+        'fold the state of a changed topology beside the running engine, or bring history in from a file',
+      ),
+  )
+    .option('--dry-run', 'say how many records there are, and about how long it takes')
+    .option(
+      '--file <path>',
+      'bring its rows in as events: .parquet, .csv, .ndjson, .jsonl, text also with .gz',
+    )
+    .option('--event <name>', 'with --file: which event the rows are')
+    .option('--columns <field=column,...>', 'with --file: columns that are not named as their field')
+    .addOption(
+      new Option('--time-unit <unit>', 'with --file: unit of times that are plain numbers').choices([
+        'ms',
+        's',
+        'us',
+        'ns',
+      ]),
+    )
+    .option('--skip-refused', 'with --file: bring the good rows in although others do not fit')
+    .option('--follow', 'go on following the running engine until ^C')
+    .option('--cancel', 'give up the backfill of this folder and remove it')
+    .addHelpText(
+      'after',
+      `
+Without --file it reads the log beside a running engine and writes to <data>/backfill alone. Interrupted or killed, it
+goes on when it is run again. Exit code 1 when it was interrupted.
+
+With --file the rows become events with their own event times, each row once however often it is run; the engine must
+not be running. The whole file is checked first. Exit code 1 when rows were refused.
+
+Examples:
+  headwater replay backfill --data .headwater/taxi --topology ./next.ts --dry-run
+  headwater replay backfill --data .headwater/taxi --topology ./next.ts
+  headwater run ./next.ts --data .headwater/taxi
+  headwater replay backfill --file trips-2023.parquet --event trip --columns zone=PULocationID --data .headwater/taxi`,
+    )
+    .action((options) =>
+      act(async () =>
+        options.file === undefined
+          ? (await import('../backfill-command.ts')).backfillCommand(options)
+          : (await import('../backfill-file-command.ts')).backfillFileCommand(options),
+      ),
+    )
+
+  defineTrainingSet(replay)
+}
