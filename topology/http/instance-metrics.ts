@@ -11,7 +11,7 @@ export class InstanceMetrics {
   readonly #forwarded: Counter<'outcome'>
   readonly #endProcess: () => void
 
-  constructor(instance: () => Instance | undefined) {
+  constructor(instance: () => Pick<Instance, 'status' | 'rebalances'> | undefined) {
     const registers = [this.#registry]
     const none = async (): Promise<InstanceStatus | undefined> => undefined
     const status = () => instance()?.status() ?? none()

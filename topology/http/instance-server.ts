@@ -9,10 +9,13 @@ import { HttpProblem, retryAfter } from './problem.ts'
 import { addRefusals } from './refusals.ts'
 import { createApp, type EngineRoutes, guard, type HttpServer, listen, openRoutes } from './server.ts'
 
+/** What the door needs to know of its instance. */
+export type DoorInstance = Pick<Instance, 'id' | 'declaration' | 'ownerOf' | 'status' | 'rebalances'>
+
 /** The HTTP door of an instance, whatever it does about its tasks. */
 export interface InstanceServer extends HttpServer {
   /** The instance that it is the door of; until it is there, requests are asked to come again. */
-  attach(instance: Instance): void
+  attach(instance: DoorInstance): void
   /** Answers from this engine from now on; undefined: hands requests on to whoever runs one. */
   use(engine: Engine | undefined): Promise<void>
 }
@@ -33,7 +36,7 @@ export async function startInstanceServer(given: HttpOptions = {}): Promise<Inst
   const options = checkedHttpOptions(given)
   const admission = new Admission(options.maxConcurrentRequests, options.answerTimeoutMs)
   const app = createApp(options)
-  let instance: Instance | undefined
+  let instance: DoorInstance | undefined
   let routes: EngineRoutes | undefined
   let changing: Promise<void> = Promise.resolve()
   const metrics = new InstanceMetrics(() => instance)
@@ -83,7 +86,7 @@ export async function startInstanceServer(given: HttpOptions = {}): Promise<Inst
   }
 }
 
-function addOwnRoutes(app: FastifyInstance, current: () => Instance | undefined): void {
+function addOwnRoutes(app: FastifyInstance, current: () => DoorInstance | undefined): void {
   app.get('/health', async () => ({ status: 'up' }))
 
   app.get('/v1/instance', async () => joined(current()).status())
@@ -103,7 +106,7 @@ function addOwnRoutes(app: FastifyInstance, current: () => Instance | undefined)
 
 function addForwarding(
   app: FastifyInstance,
-  current: () => Instance | undefined,
+  current: () => DoorInstance | undefined,
   forwarder: Forwarder,
   metrics: InstanceMetrics,
 ): void {
@@ -131,7 +134,7 @@ function addForwarding(
   })
 }
 
-function joined(instance: Instance | undefined): Instance {
+function joined(instance: DoorInstance | undefined): DoorInstance {
   if (instance !== undefined) return instance
   const detail = 'this instance is joining the others; ask again in a second'
   throw new HttpProblem(503, 'instance-joining', detail, { headers: retryAfter })
