@@ -19,6 +19,7 @@ const syncApi: KafkaApi = { key: 14, name: 'SyncGroup', version: 2, throttleAt: 
 /** Told apart here only. Source: Apache Kafka protocol guide, "Error Codes". */
 const illegalGeneration = 22
 const unknownMember = 25
+const invalidSessionTimeout = 26
 const rebalanceInProgress = 27
 const memberIdRequired = 79
 
@@ -178,7 +179,7 @@ class KafkaGroupMember implements GroupMember {
         this.#memberId = memberId
         continue
       }
-      checkCode(code, group)
+      checkCode(code, code === invalidSessionTimeout ? allowedSessions(sessionTimeoutMs) : group)
       this.#memberId = memberId
       this.#generation = generation
       this.#heard()
@@ -235,6 +236,9 @@ class KafkaGroupMember implements GroupMember {
     })
   }
 }
+
+const allowedSessions = (askedMs: number): string =>
+  `asked for ${askedMs} ms, the brokers take group.min.session.timeout.ms to group.max.session.timeout.ms`
 
 /** The group has moved on: another round at once. */
 const isRoundLost = (error: unknown): boolean =>
