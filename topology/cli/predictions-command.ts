@@ -1,4 +1,5 @@
-import { Engine, type ExplainedPrediction } from '../runtime/engine.ts'
+import { Engine } from '../runtime/engine.ts'
+import type { ExplainedPrediction } from '../runtime/explained-prediction.ts'
 import { CliError } from './cli-error.ts'
 import { runningDoor, topologyOf } from './data-folder.ts'
 import { callDoor } from './door-client.ts'

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { EngineError } from '../../state/contracts/engine-error.ts'
-import type { Appended, Engine } from '../runtime/engine.ts'
+import type { Appended } from '../runtime/door.ts'
+import type { Engine } from '../runtime/engine.ts'
 import type { CheckedHttpOptions } from './http-options.ts'
 import { isNdjson } from './media-type.ts'
 import type { Metrics } from './metrics.ts'

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import type { Engine, InputLag } from '../runtime/engine.ts'
+import type { Engine } from '../runtime/engine.ts'
+import type { InputLag } from '../runtime/input-lag.ts'
 import { addProcessMetrics } from './process-metrics.ts'
 
 /** Seconds. From a memory read to the limit of an answer. */

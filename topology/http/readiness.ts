@@ -1,4 +1,4 @@
-import type { InputStatus } from '../runtime/engine.ts'
+import type { InputStatus } from '../runtime/input-lag.ts'
 
 /** What readiness is read from: an engine. */
 export interface Progressing {

@@ -1,26 +1,25 @@
-import { randomUUID } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Declaration } from '../../models/declaration.ts'
 import type { ModelPart, Prediction } from '../../models/serving/model-part.ts'
 import type { FeatureValue } from '../../processors/feature/feature-value.ts'
 import { keyPartFromText } from '../../processors/feature/key-text.ts'
 import type { ViewState } from '../../processors/feature/view-state.ts'
-import { type Emit, Outputs } from '../../processors/outputs.ts'
 import type { TaskOptions } from '../../processors/task.ts'
 import { type Assembly, assemble, type RecoveryProgress } from '../../replay/assembly.ts'
 import { adoptBackfill } from '../../replay/backfill-swap.ts'
 import { stateDigest } from '../../replay/state-digest.ts'
 import type { CommitStep } from '../../state/commit/commit-protocol.ts'
-import type { BoundContract } from '../../state/contracts/codec.ts'
-import { EngineError, isEngineError } from '../../state/contracts/engine-error.ts'
+import { EngineError } from '../../state/contracts/engine-error.ts'
 import type { TimestampMs } from '../../state/contracts/units.ts'
 import type { Log, LogWriter } from '../../state/log/log.ts'
 import type { DatabaseOperation } from '../../state/store/metered-database.ts'
 import { packKey } from '../../state/store/packed-key.ts'
 import { CommitTimes } from './commit-times.ts'
-import { originalBytes, readDeadLetter } from './dead-letter.ts'
+import { type Appended, Door } from './door.ts'
+import { type ExplainedPrediction, explained } from './explained-prediction.ts'
 import { mergeBackfill } from './folder-replay.ts'
 import { Importer } from './importer.ts'
+import { type InputLag, type InputStatus, inputLag, inputStatus } from './input-lag.ts'
 import { PendingRequests } from './pending-requests.ts'
 import { PredictionIndex } from './prediction-index.ts'
 import { type Wiring, wire } from './wire.ts'
@@ -58,46 +57,6 @@ export interface StandbyWork {
   afterBatch(): void
 }
 
-export interface Appended {
-  readonly topic: string
-  readonly partition: number
-  readonly offset: number
-}
-
-/** A prediction with its features by name. */
-export interface ExplainedPrediction {
-  readonly requestId: string
-  readonly model: string
-  readonly modelVersion: number
-  readonly variant: string
-  readonly role: string
-  readonly propensity: number
-  readonly output: number
-  /** By name, in column order; null where there was no value. */
-  readonly features: Readonly<Record<string, number | null>>
-  readonly position: { readonly task: string; readonly offsets: Readonly<Record<string, number>> }
-  readonly trigger: Appended
-  readonly predictedAt: TimestampMs
-}
-
-export interface InputStatus {
-  readonly topic: string
-  readonly partition: number
-  readonly position: number
-  readonly endOffset: number
-  readonly lag: number
-}
-
-export interface InputLag {
-  readonly topic: string
-  readonly partition: number
-  readonly position: number
-  readonly endOffset: number
-  readonly lagRecords: number
-  /** Since the oldest record that is not processed was appended. */
-  readonly lagSeconds: number
-}
-
 const idleCheckpointMs = 1_000
 /**
  * A batch ends where one of its inputs runs dry, so a request may lie behind a
@@ -118,10 +77,8 @@ export class Engine {
   readonly importer: Importer
   readonly commitTimes: CommitTimes
   readonly #wiring: Wiring
-  readonly #door: LogWriter
+  readonly #door: Door
   readonly #now: () => number
-  readonly #outputs: Outputs
-  readonly #emitters = new Map<string, Emit>()
   readonly #index: PredictionIndex
   readonly #requests: PendingRequests
   #batchesBegun = 0
@@ -135,7 +92,7 @@ export class Engine {
   private constructor(
     declaration: Declaration,
     wiring: Wiring,
-    door: LogWriter,
+    doorWriter: LogWriter,
     assembly: Assembly,
     recovered: RecoveryProgress,
     now: () => number,
@@ -144,14 +101,25 @@ export class Engine {
   ) {
     this.declaration = declaration
     this.#wiring = wiring
-    this.#door = door
-    this.#outputs = new Outputs(door.sink)
     this.assembly = assembly
     this.recovered = recovered
     this.#now = now
     this.#requests = requests
     this.commitTimes = commitTimes
     this.#index = new PredictionIndex(wiring.log, wiring.database, assembly)
+    this.#door = new Door({
+      declaration,
+      assembly,
+      log: wiring.log,
+      writer: doorWriter,
+      now,
+      checkRunning: () => {
+        if (this.#failure !== undefined) throw this.#failure
+      },
+      onAppend: () => {
+        this.#isCaughtUp = false
+      },
+    })
     this.importer = new Importer(wiring.log, assembly)
   }
 
@@ -261,24 +229,14 @@ export class Engine {
     await this.#wiring.close()
   }
 
-  /**
-   * Appends events of one contract, checked against it; resolves when they
-   * are durable. All or none: one that is refused refuses the call.
-   */
-  async append(event: string, inputs: readonly unknown[]): Promise<readonly Appended[]> {
-    const bound = this.#event(event)
-    const values = inputs.map((input, index) => {
-      try {
-        const value = bound.contract.parse(input)
-        this.#checkTime(bound, value)
-        return value
-      } catch (error) {
-        throw inputs.length === 1 ? error : withIndex(error, index)
-      }
-    })
-    const { appended, durable } = await this.#appendValues(bound, values)
-    await durable
-    return appended
+  /** See `Door.append`. */
+  append(event: string, inputs: readonly unknown[]): Promise<readonly Appended[]> {
+    return this.#door.append(event, inputs)
+  }
+
+  /** See `Door.reinject`. */
+  reinject(number: number): Promise<Appended> {
+    return this.#door.reinject(number)
   }
 
   /**
@@ -287,13 +245,8 @@ export class Engine {
    * is durable on the log.
    */
   async predict(modelName: string, input: unknown): Promise<ExplainedPrediction> {
-    const part = this.model(modelName)
-    const { model } = part
-    const bound = this.#event(model.trigger.name)
-    const value = bound.contract.parse(this.#completed(bound, model.label.join, input))
-    this.#checkTime(bound, value)
-    const requestId = String((value as Record<string, unknown>)[model.label.join])
-    const append = async () => (await this.#appendValues(bound, [value])).appended[0]!
+    const { model } = this.model(modelName)
+    const { requestId, append } = this.#door.request(model, input)
     return this.explain(await this.#requests.ask(model, requestId, append, () => this.#batchesBegun))
   }
 
@@ -334,26 +287,6 @@ export class Engine {
     return state.values(packed, queryMs)
   }
 
-  /**
-   * Appends the original bytes of a dead letter to its topic and partition
-   * again; resolves when they are durable. For after its cause was mended.
-   */
-  async reinject(number: number): Promise<Appended> {
-    const letter = await readDeadLetter(this.log, this.assembly, number)
-    const { topic, partition, timestampMs } = letter
-    const { key, value } = await originalBytes(this.log, letter)
-    const { sink } = this.#door
-    const out = sink.begin(topic, partition, timestampMs)
-    if (key !== null) out.raw(key, 0, key.length)
-    sink.beginValue()
-    if (value !== null) out.raw(value, 0, value.length)
-    sink.end()
-    this.#isCaughtUp = false
-    const { firstOffsets, durable } = await this.#door.commit()
-    await durable
-    return { topic, partition, offset: Number(firstOffsets.get(`${topic}\0${partition}`) ?? 0n) }
-  }
-
   /** A past prediction by its request id; undefined if there is none. */
   async prediction(model: string, requestId: string): Promise<ExplainedPrediction | undefined> {
     const found = await this.#index.find(model, requestId)
@@ -369,13 +302,13 @@ export class Engine {
   }
 
   /** Where the task stands in each of its inputs. */
-  async inputs(): Promise<readonly InputStatus[]> {
-    return Promise.all(
-      this.assembly.task.inputs.map(async ({ topic, partition, position }) => {
-        const endOffset = Number((await this.log.offsets(topic, partition)).end)
-        return { topic, partition, position, endOffset, lag: endOffset - position }
-      }),
-    )
+  inputs(): Promise<readonly InputStatus[]> {
+    return inputStatus(this.assembly.task, this.log)
+  }
+
+  /** What is on the log and not processed yet, by input. */
+  lag(): Promise<readonly InputLag[]> {
+    return inputLag(this.assembly.task, this.log, this.#now())
   }
 
   /** Tells of every call on the state's database from now on; returns what ends it. */
@@ -388,19 +321,6 @@ export class Engine {
     return this.#now()
   }
 
-  /** What is on the log and not processed yet, by input. */
-  async lag(): Promise<readonly InputLag[]> {
-    return Promise.all(
-      (await this.inputs()).map(async ({ topic, partition, position, endOffset, lag }) => {
-        const common = { topic, partition, position, endOffset, lagRecords: lag }
-        if (lag === 0) return { ...common, lagSeconds: 0 }
-        const oldest = { topic, partition, offset: BigInt(position), maxBytes: 1, maxRecords: 1 }
-        const { appendedAtMs } = await this.log.read(oldest)
-        return { ...common, lagSeconds: Math.max(0, this.#now() - (appendedAtMs[0] ?? this.#now())) / 1_000 }
-      }),
-    )
-  }
-
   /** Digest of all state and of where it stands; writes a checkpoint first. Not while `run` has work. */
   async digest(): Promise<string> {
     await this.assembly.task.checkpoint()
@@ -408,36 +328,7 @@ export class Engine {
   }
 
   explain(prediction: Prediction): ExplainedPrediction {
-    const { model } = this.model(prediction.model)
-    const bytes = Buffer.from(prediction.features)
-    const features = new Float64Array(bytes.length / 8)
-    for (let index = 0; index < features.length; index++) features[index] = bytes.readDoubleLE(index * 8)
-    const { task, offsets } = prediction.position
-    return {
-      requestId: prediction.requestId,
-      model: prediction.model,
-      modelVersion: prediction.modelVersion,
-      variant: prediction.variant,
-      role: prediction.role,
-      propensity: prediction.propensity,
-      output: prediction.output,
-      features: named(model.columns, features),
-      position: {
-        task,
-        offsets: Object.fromEntries(
-          this.assembly.task.inputs.map(({ topic, partition }, index) => [
-            `${topic}[${partition}]`,
-            offsets[index] ?? 0,
-          ]),
-        ),
-      },
-      trigger: {
-        topic: prediction.triggerTopic,
-        partition: prediction.triggerPartition,
-        offset: prediction.triggerOffset,
-      },
-      predictedAt: prediction.predictedAt,
-    }
+    return explained(prediction, this.model(prediction.model).model, this.assembly.task.inputs)
   }
 
   #turn(): void {
@@ -490,74 +381,6 @@ export class Engine {
     const ticket = await this.assembly.task.answer(overdue)
     if (ticket !== undefined) this.#requests.settle(ticket.durable)
   }
-
-  async #appendValues(
-    bound: BoundContract<object>,
-    values: readonly object[],
-  ): Promise<{ appended: readonly Appended[]; durable: Promise<void> }> {
-    if (this.#failure !== undefined) throw this.#failure
-    const { contract } = bound
-    const emit = this.#emitterOf(bound)
-    const placed = values.map((value) => emit(value, contract.timeOf(value)))
-    this.#isCaughtUp = false
-    const { firstOffsets, durable } = await this.#door.commit()
-    const next = new Map<number, number>()
-    const appended = placed.map((partition) => {
-      const first = next.get(partition) ?? Number(firstOffsets.get(`${contract.topic}\0${partition}`) ?? 0n)
-      next.set(partition, first + 1)
-      return { topic: contract.topic, partition, offset: first }
-    })
-    return { appended, durable }
-  }
-
-  #emitterOf(bound: BoundContract<object>): Emit {
-    const { name, partitions = this.declaration.partitions } = bound.contract
-    const known = this.#emitters.get(name) ?? this.#outputs.emitter(bound, partitions)
-    this.#emitters.set(name, known)
-    return known
-  }
-
-  /** Gives a trigger what a caller may leave out: its event time, and a request id where that is text. */
-  #completed(bound: BoundContract<object>, join: string, input: unknown): unknown {
-    if (typeof input !== 'object' || input === null || Array.isArray(input)) return input
-    const { timeField } = bound.contract
-    const given = input as Record<string, unknown>
-    return {
-      ...given,
-      ...(given[timeField] === undefined ? { [timeField]: this.#now() } : {}),
-      ...(given[join] === undefined ? { [join]: randomUUID() } : {}),
-    }
-  }
-
-  #checkTime(bound: BoundContract<object>, value: object): void {
-    const { contract } = bound
-    const at = contract.timeOf(value)
-    const latest = this.#now() + this.declaration.maxAheadMs
-    if (at >= 0 && at <= latest) return
-    throw new EngineError('event-time-refused', {
-      contract: contract.name,
-      field: contract.timeField,
-      at,
-      latest,
-    })
-  }
-
-  #event(name: string): BoundContract<object> {
-    const bound = this.assembly.events.get(name)
-    if (bound === undefined) {
-      throw new EngineError('event-unknown', { event: name, known: [...this.assembly.events.keys()] })
-    }
-    return bound
-  }
-}
-
-function named(names: readonly string[], values: Float64Array): Record<string, number | null> {
-  return Object.fromEntries(
-    names.map((name, index) => {
-      const value = values[index]!
-      return [name, Number.isNaN(value) ? null : value]
-    }),
-  )
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
@@ -565,14 +388,4 @@ function aborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
-}
-
-function withIndex(error: unknown, index: number): unknown {
-  if (isEngineError(error, 'contract-violation')) {
-    return new EngineError(error.code, { ...error.context, field: `[${index}].${error.context.field}` })
-  }
-  if (isEngineError(error, 'event-time-refused')) {
-    return new EngineError(error.code, { ...error.context, field: `[${index}].${error.context.field}` })
-  }
-  return error
 }

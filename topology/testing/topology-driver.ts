@@ -3,7 +3,8 @@ import type { LabelCounts } from '../../models/serving/model-part.ts'
 import type { FeatureValue } from '../../processors/feature/feature-value.ts'
 import type { Contract } from '../../state/contracts/contract.ts'
 import type { TimestampMs } from '../../state/contracts/units.ts'
-import { Engine, type ExplainedPrediction } from '../runtime/engine.ts'
+import { Engine } from '../runtime/engine.ts'
+import type { ExplainedPrediction } from '../runtime/explained-prediction.ts'
 
 /** Events to begin with: the contract and its values, in the order of their arrival. */
 export type Given = readonly [event: Contract, ...values: readonly object[]]
