@@ -57,6 +57,14 @@ export async function runInstance(run: InstanceRun): Promise<void> {
         say(engine === undefined ? `${task} no longer runs here` : `${task} runs here now`)
         void server.use(engine)
       },
+      onDoor: (_, door) =>
+        void server.useDoor(
+          door && {
+            declaration,
+            append: (event, values) => door.append(event, values),
+            reinject: (number) => door.reinject(number),
+          },
+        ),
     })
     server.attach(instance)
     say(`instance ${instance.id}: answering on ${server.url}, known to the others as ${url}`)

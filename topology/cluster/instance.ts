@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto'
 import type { Declaration } from '../../models/declaration.ts'
 import type { RecoveryProgress } from '../../replay/assembly.ts'
 import type { GroupMember } from '../../state/log/member-group.ts'
-import { Engine, type EngineOptions } from '../runtime/engine.ts'
+import { Door } from '../runtime/door.ts'
+import { Engine, type EngineOptions, type StandbyWork } from '../runtime/engine.ts'
 import { joinInstances, type KafkaWiring } from '../runtime/wire-kafka.ts'
 import { positionOnDisk, rememberedInstance, rememberInstance } from './held-state.ts'
 import { type Assignment, type InstanceAddress, joinMembership, type TaskClaim } from './membership.ts'
@@ -34,6 +35,8 @@ export interface InstanceOptions {
   readonly begin?: (engine: Engine, ended: AbortSignal) => Promise<void>
   /** Told when a task's engine is this instance's, and, with undefined, when it no longer is. */
   readonly onEngine?: (task: string, engine: Engine | undefined) => void
+  /** Told where events can be appended while this instance stands by, and, with undefined, when they no longer can. */
+  readonly onDoor?: (task: string, door: Door | undefined) => void
 }
 
 /** One task as this instance sees it. */
@@ -105,6 +108,7 @@ export class Instance {
           task,
           position,
           begin: options.begin ?? (async (engine) => engine.run()),
+          onFollowing: (work) => this.#openDoor(task, work),
           open: (_, standby) => this.#open(standby),
           onStage: (stage, engine) => this.#onStage(task, stage, engine),
           onStopped: (error) => {
@@ -263,6 +267,18 @@ export class Instance {
         .then((writer) => writer.close())
         // It is rolled back a little later then.
         .catch(() => {})
+    }
+  }
+
+  /** Events need nobody who works on them just now: a standby takes them too, also while nobody runs the task. */
+  async #openDoor(task: string, { assembly, log }: StandbyWork): Promise<() => Promise<void>> {
+    const { now = Date.now, onDoor = () => {} } = this.#options
+    const { declaration } = assembly
+    const writer = await log.writer(doorOf(this.id))
+    onDoor(task, new Door({ declaration, assembly, log, writer, now, checkRunning() {}, onAppend() {} }))
+    return async () => {
+      onDoor(task, undefined)
+      await writer.close()
     }
   }
 

@@ -30,6 +30,8 @@ export interface TaskSeatOptions {
   readonly position: number
   /** Starts the engine once it is this instance's; `ended` aborts when it is so no more. */
   readonly begin: (engine: Engine, ended: AbortSignal) => Promise<void>
+  /** Told while a standby follows; returns what is to be done when it does so no more. */
+  readonly onFollowing: (work: StandbyWork) => Promise<() => Promise<void>>
   readonly onStage: (stage: TaskStage, engine: Engine | undefined) => void
   /** The task cannot go on here for now, and another round may say who is to run it. */
   readonly onStopped: (error: unknown) => void
@@ -199,6 +201,17 @@ export class TaskSeat {
     this.#following = work
     this.#follower = follower
     this.#setStage('standby')
+    const end = await this.#options.onFollowing(work)
+    try {
+      await this.#followUntilTaken(follower, work)
+    } finally {
+      await end()
+    }
+    const { commits, records } = follower.followed
+    return { commits, of: commits, records }
+  }
+
+  async #followUntilTaken(follower: CommitFollower, work: StandbyWork): Promise<void> {
     while (!this.#mayTake) {
       const { signal } = this.#changed
       const appended = work.log.appended(signal)
@@ -218,8 +231,6 @@ export class TaskSeat {
     await work.take()
     await follower.catchUp()
     await follower.end()
-    const { commits, records } = follower.followed
-    return { commits, of: commits, records }
   }
 
   async #endIfUnwanted({ assembly }: StandbyWork): Promise<void> {

@@ -15,12 +15,15 @@ interface AppendAnswer {
   readonly positions: readonly Appended[]
 }
 
+/** What events come in through. */
+export type Appending = Pick<Engine, 'append' | 'declaration' | 'reinject'>
+
 /** How events come in, and what can. */
 export function addAppendRoutes(
   app: FastifyInstance,
-  engine: Engine,
+  engine: Appending,
   { maxJsonDepth, maxBatchEvents }: CheckedHttpOptions,
-  metrics: Metrics,
+  metrics: Pick<Metrics, 'countEvents'>,
 ): void {
   const append = async (event: string, values: readonly unknown[]): Promise<AppendAnswer> => {
     const positions = await engine.append(event, values)

@@ -9,6 +9,7 @@ export class InstanceMetrics {
   readonly #registry = new Registry()
   readonly #process = new Registry()
   readonly #forwarded: Counter<'outcome'>
+  readonly #appended: Counter<'event'>
   readonly #endProcess: () => void
 
   constructor(instance: () => Pick<Instance, 'status' | 'rebalances'> | undefined) {
@@ -61,11 +62,21 @@ export class InstanceMetrics {
       registers,
     })
     for (const outcome of ['answered', 'unreachable'] as const) this.#forwarded.inc({ outcome }, 0)
+    this.#appended = new Counter({
+      name: 'headwater_instance_appended_events_total',
+      help: 'Events appended through HTTP while this instance stood by',
+      labelNames: ['event'] as const,
+      registers,
+    })
     this.#endProcess = addProcessMetrics(this.#process)
   }
 
   countForwarded(outcome: 'answered' | 'unreachable'): void {
     this.#forwarded.inc({ outcome })
+  }
+
+  countEvents(event: string, count: number): void {
+    this.#appended.inc({ event }, count)
   }
 
   get contentType(): string {

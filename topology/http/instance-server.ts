@@ -2,12 +2,21 @@ import type { FastifyInstance } from 'fastify'
 import { type Instance, taskIdsOf } from '../cluster/instance.ts'
 import type { Engine } from '../runtime/engine.ts'
 import { Admission } from './admission.ts'
+import type { Appending } from './append-routes.ts'
 import { Forwarder, forwardedHeader, taskMoving } from './forward.ts'
 import { checkedHttpOptions, type HttpOptions } from './http-options.ts'
 import { InstanceMetrics } from './instance-metrics.ts'
 import { HttpProblem, retryAfter } from './problem.ts'
 import { addRefusals } from './refusals.ts'
-import { createApp, type EngineRoutes, guard, type HttpServer, listen, openRoutes } from './server.ts'
+import {
+  createApp,
+  type EngineRoutes,
+  guard,
+  type HttpServer,
+  listen,
+  openAppendRoutes,
+  openRoutes,
+} from './server.ts'
 
 /** What the door needs to know of its instance. */
 export type DoorInstance = Pick<Instance, 'id' | 'declaration' | 'ownerOf' | 'status' | 'rebalances'>
@@ -18,10 +27,14 @@ export interface InstanceServer extends HttpServer {
   attach(instance: DoorInstance): void
   /** Answers from this engine from now on; undefined: hands requests on to whoever runs one. */
   use(engine: Engine | undefined): Promise<void>
+  /** Takes events through this door from now on, while no engine runs here; undefined: hands them on too. */
+  useDoor(door: Appending | undefined): Promise<void>
 }
 
 /** Answered by the instance itself; `/ready` by its engine, while it runs one. */
 const ownPaths: ReadonlySet<string> = new Set(['/health', '/metrics', '/v1/instance'])
+/** Answered by whoever can append. */
+const appendPaths = /^\/v1\/(events|dead-letters)(\/|$)/
 
 /**
  * Opens the HTTP door of an instance. It stays open while tasks come and go:
@@ -38,18 +51,22 @@ export async function startInstanceServer(given: HttpOptions = {}): Promise<Inst
   const app = createApp(options)
   let instance: DoorInstance | undefined
   let routes: EngineRoutes | undefined
+  let appendRoutes: Omit<EngineRoutes, 'metrics'> | undefined
   let changing: Promise<void> = Promise.resolve()
   const metrics = new InstanceMetrics(() => instance)
   const forwarder = new Forwarder(() => instance?.id ?? '')
 
   app.addHook('onRequest', (request, reply, done) => {
     const path = request.raw.url?.split('?')[0] ?? ''
-    if (routes === undefined || ownPaths.has(path)) {
+    const chosen = ownPaths.has(path)
+      ? undefined
+      : (routes ?? (appendPaths.test(path) ? appendRoutes : undefined))
+    if (chosen === undefined) {
       done()
       return
     }
     reply.hijack()
-    routes.handle(request.raw, reply.raw)
+    chosen.handle(request.raw, reply.raw)
   })
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
   guard(app, options, admission, { observe() {} })
@@ -61,15 +78,28 @@ export async function startInstanceServer(given: HttpOptions = {}): Promise<Inst
   })
   addForwarding(app, () => instance, forwarder, metrics)
 
+  // Requests that were let in are finished, and nobody who comes later waits for them.
+  const retiring = new Set<Promise<void>>()
+  const retire = (before: Pick<EngineRoutes, 'close'> | undefined) => {
+    if (before === undefined) return
+    const closing = before.close().finally(() => retiring.delete(closing))
+    retiring.add(closing)
+  }
   const use = async (engine: Engine | undefined) => {
-    const before = routes
+    retire(routes)
     routes = undefined
-    await before?.close()
     if (engine !== undefined) routes = await openRoutes(engine, options)
+  }
+  const useDoor = async (door: Appending | undefined) => {
+    retire(appendRoutes)
+    appendRoutes = undefined
+    if (door !== undefined) appendRoutes = await openAppendRoutes(door, options, metrics)
   }
   const server = await listen(app, admission, options, async () => {
     await changing
     await use(undefined)
+    await useDoor(undefined)
+    await Promise.all(retiring)
     forwarder.close()
     metrics.close()
   })
@@ -81,6 +111,10 @@ export async function startInstanceServer(given: HttpOptions = {}): Promise<Inst
     use(engine) {
       // One after the other, so that what comes last stays.
       changing = changing.then(() => use(engine))
+      return changing
+    },
+    useDoor(door) {
+      changing = changing.then(() => useDoor(door))
       return changing
     },
   }

@@ -4,6 +4,7 @@ import fastify, { type FastifyInstance } from 'fastify'
 import { EngineError } from '../../state/contracts/engine-error.ts'
 import type { Engine } from '../runtime/engine.ts'
 import { Admission } from './admission.ts'
+import { type Appending, addAppendRoutes } from './append-routes.ts'
 import { callerCheck } from './caller-check.ts'
 import { type CheckedHttpOptions, checkedHttpOptions, type HttpOptions } from './http-options.ts'
 import { Metrics } from './metrics.ts'
@@ -57,13 +58,40 @@ export async function openRoutes(engine: Engine, options: CheckedHttpOptions): P
     metrics,
     handle: (request, response) => app.routing(request, response),
     async close() {
-      admission.close()
-      const givenUpAt = performance.now() + options.closeTimeoutMs
-      while (admission.inHand > 0 && performance.now() < givenUpAt) await sleep(closeLookMs)
-      await app.close()
+      await closeRoutes(app, admission, options)
       metrics.close()
     },
   }
+}
+
+/** The routes that events come in through, where no engine runs. */
+export async function openAppendRoutes(
+  door: Appending,
+  options: CheckedHttpOptions,
+  metrics: Pick<Metrics, 'countEvents'>,
+): Promise<Omit<EngineRoutes, 'metrics'>> {
+  const admission = new Admission(options.maxConcurrentRequests, options.answerTimeoutMs)
+  const app = createApp(options)
+  addParsers(app)
+  guard(app, options, admission, { observe() {} })
+  addRefusals(app, { failure: undefined }, options)
+  addAppendRoutes(app, door, options, metrics)
+  await app.ready()
+  return {
+    handle: (request, response) => app.routing(request, response),
+    close: () => closeRoutes(app, admission, options),
+  }
+}
+
+async function closeRoutes(
+  app: FastifyInstance,
+  admission: Admission,
+  { closeTimeoutMs }: CheckedHttpOptions,
+): Promise<void> {
+  admission.close()
+  const givenUpAt = performance.now() + closeTimeoutMs
+  while (admission.inHand > 0 && performance.now() < givenUpAt) await sleep(closeLookMs)
+  await app.close()
 }
 
 function engineApp(engine: Engine, options: CheckedHttpOptions) {

@@ -144,6 +144,34 @@ describe('an instance that stands by', () => {
     })
   })
 
+  test('takes events itself where it has a door for them, also while nobody runs the task', async () => {
+    const before = waiting.owner
+    waiting.owner = undefined
+    const taken: unknown[] = []
+    await standby.useDoor({
+      declaration: shop,
+      async append(event, values) {
+        taken.push([event, ...values])
+        return values.map((_, offset) => ({ topic: event, partition: 0, offset }))
+      },
+      reinject: async (offset) => ({ topic: 'visit', partition: 0, offset }),
+    })
+    const answer = await post(standby.url, '/v1/events/visit', visitOf('o1'), authorized)
+    const withoutToken = await post(standby.url, '/v1/events/visit', visitOf('o2'))
+    const asked = await post(standby.url, '/v1/models/buys/predict', visitOf('o3'), authorized)
+    await standby.useDoor(undefined)
+    waiting.owner = before
+    expect(answer).toMatchObject({
+      status: 200,
+      body: { appended: 1, positions: [{ topic: 'visit', partition: 0, offset: 0 }] },
+    })
+    expect(withoutToken.status).toBe(401)
+    expect(asked).toMatchObject({ status: 503, body: { code: 'task-moving' } })
+    expect(taken).toEqual([['visit', visitOf('o1')]])
+    const { body: text } = await call(standby.url, '/metrics', { headers: authorized })
+    expect(text).toContain('headwater_instance_appended_events_total{event="visit"} 1')
+  })
+
   test('is not ready while it opens its state', async () => {
     waiting.stage = 'opening'
     const answer = await call(standby.url, '/ready')
