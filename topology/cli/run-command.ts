@@ -8,7 +8,6 @@ import { announceDoor, defaultDataFolder, rememberModule } from './data-folder.t
 import { wiringOf } from './kafka-options.ts'
 import { loadTopology } from './load-topology.ts'
 import { count, Progress } from './progress.ts'
-import { runInstance } from './run-instance.ts'
 import { table } from './table.ts'
 
 export interface RunOptions {
@@ -63,6 +62,7 @@ export async function runCommand(modulePath: string, options: RunOptions): Promi
   if (kafka !== undefined && !options.once) {
     say(`${declaration.name}: log on Kafka at ${options.kafka}, state in ${data}`)
     const { sessionTimeout, ...rest } = options
+    const { runInstance } = await import('./run-instance.ts')
     await runInstance({
       ...rest,
       declaration,

@@ -1,9 +1,4 @@
-import {
-  BackfillFile,
-  type BackfillFileOptions,
-  type FileScan,
-  type RefusedRows,
-} from '../../replay/backfill-file.ts'
+import type { BackfillFile, BackfillFileOptions, FileScan, RefusedRows } from '../../replay/backfill-file.ts'
 import { EngineError } from '../../state/contracts/engine-error.ts'
 import type { TimestampMs } from '../../state/contracts/units.ts'
 import type { Engine } from './engine.ts'
@@ -49,6 +44,7 @@ export async function backfillFile(
   if (bound === undefined)
     throw new EngineError('event-unknown', { event, known: [...assembly.events.keys()] })
   const { contract } = bound
+  const { BackfillFile } = await import('../../replay/backfill-file.ts')
   const file = await BackfillFile.open({
     ...options,
     contract,

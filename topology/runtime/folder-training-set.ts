@@ -1,9 +1,5 @@
 import type { Declaration } from '../../models/declaration.ts'
-import {
-  type TrainingSetOptions,
-  type TrainingSetReport,
-  trainingSet as trainingSetOf,
-} from '../../replay/training-set.ts'
+import type { TrainingSetOptions, TrainingSetReport } from '../../replay/training-set.ts'
 import { wire } from './wire.ts'
 
 export interface FolderTrainingSetOptions
@@ -28,6 +24,8 @@ export async function trainingSet({
   data,
   ...options
 }: FolderTrainingSetOptions): Promise<TrainingSetReport> {
+  // Tables are a replay's business: an engine that serves starts without them.
+  const { trainingSet: trainingSetOf } = await import('../../replay/training-set.ts')
   const wiring = await wire({ data, now: Date.now, readOnly: true })
   try {
     return await trainingSetOf({ declaration, ...wiring, database: await wiring.scratch(), ...options })

@@ -1,6 +1,9 @@
 import type { AvroSchema } from '../../state/contracts/avro-schema.ts'
 import type { CompatibilityMode } from '../../state/contracts/compatibility.ts'
 import { embeddedRegistry } from '../../state/contracts/embedded-registry.ts'
+import { EngineError } from '../../state/contracts/engine-error.ts'
+import { refuse } from '../../state/contracts/incompatible-schema.ts'
+import { schemaIdentity } from '../../state/contracts/schema-identity.ts'
 import type {
   RegisteredSchema,
   SchemaEvent,
@@ -57,5 +60,42 @@ export async function readerRegistry(read: SchemaJournal['read']): Promise<Schem
     compatibility: (subject) => registered.compatibility(subject),
     setCompatibility: (subject, mode) => registered.setCompatibility(subject, mode),
     checkCompatibility: (subject, schema) => registered.checkCompatibility(subject, schema),
+  }
+}
+
+/**
+ * The same over a registry that others share: it is asked, and never told.
+ * Schemas that it does not have are known to this process alone.
+ *
+ * @throws EngineError `contract-incompatible` from `register`, for a schema that the registry would refuse
+ */
+export function sharedReaderRegistry(shared: SchemaRegistry): SchemaRegistry {
+  const own = new Map<string, RegisteredSchema>()
+  const schemas = new Map<number, AvroSchema>()
+  const refuseWrite = (subject: string): Promise<never> =>
+    Promise.reject(new EngineError('log-read-only', { path: `registry subject ${subject}`, operation: 'change' }))
+  return {
+    async register(subject: string, schema: AvroSchema): Promise<RegisteredSchema> {
+      const identity = schemaIdentity(schema)
+      const versions = await shared.versions(subject)
+      const known = versions.find((version) => schemaIdentity(version.schema) === identity)
+      if (known !== undefined) return { id: known.id, version: known.version }
+      refuse(
+        subject,
+        await shared.compatibility(subject),
+        await shared.checkCompatibility(subject, schema),
+      )
+      const added = own.get(identity) ?? { id: firstOwnId + own.size, version: versions.length + 1 }
+      own.set(identity, added)
+      schemas.set(added.id, schema)
+      return added
+    },
+    schemaById: async (id) => schemas.get(id) ?? shared.schemaById(id),
+    versions: (subject) => shared.versions(subject),
+    subjects: () => shared.subjects(),
+    latest: (subject) => shared.latest(subject),
+    compatibility: (subject) => shared.compatibility(subject),
+    setCompatibility: refuseWrite,
+    checkCompatibility: (subject, schema) => shared.checkCompatibility(subject, schema),
   }
 }

@@ -7,6 +7,7 @@ import { joinKafkaGroup } from '../../state/log/kafka/kafka-group.ts'
 import { type KafkaLog, openKafkaLog } from '../../state/log/kafka/kafka-log.ts'
 import type { KafkaLogOptions } from '../../state/log/kafka/kafka-options.ts'
 import type { GroupMember, GroupOptions } from '../../state/log/member-group.ts'
+import { sharedReaderRegistry } from './reader-registry.ts'
 
 /** A cluster in place of the embedded log. The declaration stays as it is. */
 export interface KafkaWiring extends Omit<KafkaLogOptions, 'now' | 'clientId'> {
@@ -22,7 +23,7 @@ export function openClusterLog(app: string, now: () => number, kafka: KafkaWirin
   return openKafkaLog({ ...options, clientId, now })
 }
 
-/** Makes this process a member of the group of the application's instances, `<clientId>-instances`. */
+/** Makes this process a member of the group of the application's instances, `<topicPrefix><clientId>-instances`. */
 export function joinInstances(
   app: string,
   now: () => number,
@@ -30,10 +31,16 @@ export function joinInstances(
   group: Omit<GroupOptions, 'group'>,
 ): Promise<GroupMember> {
   const { registry: _, clientId = app, ...options } = kafka
-  return joinKafkaGroup({ ...options, clientId, now }, { ...group, group: `${clientId}-instances` })
+  // With the prefix: those who work on other topics have nothing to do with these.
+  const name = `${options.topicPrefix ?? ''}${clientId}-instances`
+  return joinKafkaGroup({ ...options, clientId, now }, { ...group, group: name })
 }
 
-/** The registry that the cluster's other users share, if one is named. */
-export async function sharedRegistry({ registry }: KafkaWiring): Promise<SchemaRegistry | undefined> {
-  return registry && confluentRegistry(registry)
+/** The registry that the cluster's other users share, if one is named; a reader tells it of no schema. */
+export async function sharedRegistry(
+  { registry }: KafkaWiring,
+  readOnly = false,
+): Promise<SchemaRegistry | undefined> {
+  const shared = registry && (await confluentRegistry(registry))
+  return shared && readOnly ? sharedReaderRegistry(shared) : shared
 }

@@ -11,8 +11,9 @@ import type { Database } from '../../state/store/database.ts'
 import { memoryDatabase } from '../../state/store/memory/memory-database.ts'
 import { type DatabaseOperation, meteredDatabase } from '../../state/store/metered-database.ts'
 import { openRocksdbDatabase } from '../../state/store/rocksdb/rocksdb-database.ts'
+import { ClusterReader } from './cluster-reader.ts'
 import { readerRegistry } from './reader-registry.ts'
-import { type KafkaWiring, openClusterLog, sharedRegistry } from './wire-kafka.ts'
+import type { KafkaWiring } from './wire-kafka.ts'
 
 /** The adapters that one engine runs on. This file is the one place that chooses them. */
 export interface Wiring {
@@ -34,7 +35,10 @@ export interface WireOptions {
   readonly data?: string
   /** Wall clock in ms: the append times of the log. */
   readonly now: () => number
-  /** Reads the log beside a running engine, and nothing else: no writer, no state. */
+  /**
+   * Reads the log beside a running engine, and nothing else: no writer, no
+   * state; at a cluster no topic is made and no schema registered.
+   */
   readonly readOnly?: boolean
   /**
    * Follows another process that works on the same task (with `kafka`): the
@@ -72,8 +76,13 @@ export async function wire(options: WireOptions): Promise<Wiring> {
     return each
   }
   try {
-    const clusterLog = kafka && keep(await openClusterLog(app, now, kafka))
-    const log = clusterLog ?? keep(await openLog(options))
+    // One process without a cluster starts without loading the client of one.
+    const cluster = kafka && { kafka, ...(await import('./wire-kafka.ts')) }
+    const clusterLog = cluster && keep(await cluster.openClusterLog(app, now, cluster.kafka))
+    const log =
+      clusterLog && readOnly
+        ? new ClusterReader(clusterLog, `kafka://${kafka?.brokers.join(',')}/${kafka?.topicPrefix ?? ''}`)
+        : (clusterLog ?? keep(await openLog(options)))
     const inWaiting = standby ? await clusterLog?.standbyWriter('engine') : undefined
     // A reader writes nowhere: what its task emits is muted, and this log is thrown away.
     const writer = keep(inWaiting ?? (await (readOnly ? keep(openMemoryLog({ now })) : log).writer('engine')))
@@ -91,7 +100,7 @@ export async function wire(options: WireOptions): Promise<Wiring> {
       () => performance.now(),
     )
     const registry =
-      (kafka && (await sharedRegistry(kafka))) ??
+      (cluster && (await cluster.sharedRegistry(cluster.kafka, readOnly))) ??
       (await (inWaiting === undefined
         ? ownRegistry(log, writer, schemasTopic, readOnly)
         : settledRegistry(log, writer, schemasTopic)))
@@ -106,7 +115,7 @@ export async function wire(options: WireOptions): Promise<Wiring> {
         return () => listeners.delete(listener)
       },
       async scratch() {
-        if (data === undefined) return keep(memoryDatabase())
+        if (data === undefined && kafka === undefined) return keep(memoryDatabase())
         const folder = mkdtempSync(join(tmpdir(), 'headwater-'))
         scratchFolders.push(folder)
         return keep(await openRocksdbDatabase({ path: folder }))
