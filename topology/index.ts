@@ -116,6 +116,7 @@ export {
   withDefault,
 } from '../state/contracts/field-type.ts'
 export { days, hours, milliseconds, minutes, seconds } from '../state/contracts/units.ts'
+export { Instance, type InstanceOptions, type InstanceStatus } from './cluster/instance.ts'
 export { csvRows } from './examples/csv-rows.ts'
 export {
   backfillFile,

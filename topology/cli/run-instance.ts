@@ -40,6 +40,8 @@ export async function runInstance(run: InstanceRun): Promise<void> {
     ...(run.open === undefined ? {} : { open: run.open }),
   })
   const forget = announceDoor(data, server.url)
+  const notice = (found: unknown) =>
+    process.stderr.write(`headwater: ${found instanceof Error ? found.message : found}\n`)
   let instance: Instance | undefined
   try {
     const url = advertised ?? reachable(server.url)
@@ -51,20 +53,20 @@ export async function runInstance(run: InstanceRun): Promise<void> {
       ...(instanceId === undefined ? {} : { id: instanceId }),
       ...(standbys === undefined ? {} : { standbys }),
       ...(sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs }),
-      onNotice: (text) => process.stderr.write(`headwater: ${text}\n`),
+      onNotice: notice,
       begin: run.begin,
       onEngine(task, engine) {
         say(engine === undefined ? `${task} no longer runs here` : `${task} runs here now`)
-        void server.use(engine)
+        server.use(engine).catch(notice)
       },
-      onDoor: (_, door) =>
-        void server.useDoor(
-          door && {
-            declaration,
-            append: (event, values) => door.append(event, values),
-            reinject: (number) => door.reinject(number),
-          },
-        ),
+      onDoor(_, door) {
+        const appending = door && {
+          declaration,
+          append: (event: string, values: readonly unknown[]) => door.append(event, values),
+          reinject: (number: number) => door.reinject(number),
+        }
+        server.useDoor(appending).catch(notice)
+      },
     })
     server.attach(instance)
     say(`instance ${instance.id}: answering on ${server.url}, known to the others as ${url}`)

@@ -95,6 +95,12 @@ export async function startInstanceServer(given: HttpOptions = {}): Promise<Inst
     appendRoutes = undefined
     if (door !== undefined) appendRoutes = await openAppendRoutes(door, options, metrics)
   }
+  /** One after the other, so that what comes last stays. */
+  const next = (change: () => Promise<void>): Promise<void> => {
+    const changed = changing.then(change)
+    changing = changed.catch(() => {})
+    return changed
+  }
   const server = await listen(app, admission, options, async () => {
     await changing
     await use(undefined)
@@ -109,13 +115,10 @@ export async function startInstanceServer(given: HttpOptions = {}): Promise<Inst
       instance = attached
     },
     use(engine) {
-      // One after the other, so that what comes last stays.
-      changing = changing.then(() => use(engine))
-      return changing
+      return next(() => use(engine))
     },
     useDoor(door) {
-      changing = changing.then(() => useDoor(door))
-      return changing
+      return next(() => useDoor(door))
     },
   }
 }
