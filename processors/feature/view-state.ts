@@ -167,7 +167,11 @@ export class ViewState {
         }
       }
     }
-    for (let index = 0; index < count; index++) into[at + index] = this.#sum[index]! / this.#seen[index]!
+    for (let index = 0; index < count; index++) {
+      const seen = this.#seen[index]!
+      // Not 0 / 0: a vector goes to the log byte by byte, and a NaN has many forms.
+      into[at + index] = seen === 0 ? Number.NaN : this.#sum[index]! / seen
+    }
   }
 
   /** The features of one entity by name, those that are lists, texts and maps too; null where there is no value. */

@@ -38,10 +38,10 @@ export class ByteWriter {
     this.length = this.bytes.writeUInt32BE(value >>> 0, this.length)
   }
 
-  /** IEEE 754, little-endian, as Avro writes a double. */
+  /** IEEE 754, little-endian, as Avro writes a double. Every NaN is the same bytes: which of them arithmetic gives depends on how it was compiled. */
   double(value: number): void {
     this.reserve(8)
-    this.length = this.bytes.writeDoubleLE(value, this.length)
+    this.length = this.bytes.writeDoubleLE(Number.isNaN(value) ? Number.NaN : value, this.length)
   }
 
   /** Zig-zag varint, as Avro writes int and long; a safe integer. */

@@ -139,7 +139,7 @@ function primitiveSource(program: Program, node: PrimitiveNode, value: string, p
     case 'float':
       return `${check(`typeof ${value} === 'number'`, 'a number')} w.setFloat32(p, ${value}, true); p += 4;`
     case 'double':
-      return `${check(`typeof ${value} === 'number'`, 'a number')} w.setFloat64(p, ${value}, true); p += 8;`
+      return `${check(`typeof ${value} === 'number'`, 'a number')} w.setFloat64(p, ${value} === ${value} ? ${value} : NaN, true); p += 8;`
     case 'string':
       return `${check(`typeof ${value} === 'string'`, 'a string')}
   p = writeText(out, p, ${value}, ${JSON.stringify(path)}); ${reloadSource}`

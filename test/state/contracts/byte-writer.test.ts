@@ -21,6 +21,16 @@ describe('ByteWriter', () => {
     )
   })
 
+  test('writes every NaN as the same bytes', () => {
+    const patterns = [0x7ff8000000000000n, 0xfff8000000000000n, 0x7ff8000000000001n, 0xffffffffffffffffn]
+    const written = Array.from(new Float64Array(BigUint64Array.from(patterns).buffer), (nan) => {
+      const out = new ByteWriter(8)
+      out.double(nan)
+      return out.take().toString('hex')
+    })
+    expect(written).toEqual(patterns.map(() => '000000000000f87f'))
+  })
+
   test('keeps what was written when it grows, and the view of its memory with it', () => {
     const out = new ByteWriter(2)
     out.string('täglich')

@@ -37,6 +37,11 @@ describe('writing a value', () => {
     )
   })
 
+  test('writes every NaN as the same bytes', () => {
+    const [negative] = new Float64Array(BigUint64Array.of(0xfff8000000000000n).buffer)
+    expect(written('double', negative)).toBe('000000000000f87f')
+  })
+
   test('refuses every value of the wrong kind, naming the field, what was found and what was expected', () => {
     const wrong: [type: AvroSchema, value: unknown, found: string][] = [
       ['int', 1.5, '1.5'],
