@@ -186,6 +186,12 @@ describe.skipIf('missing' in broker)('a doctor of a Kafka cluster', () => {
           /may not commit positions to group "shop": .*GROUP_AUTHORIZATION_FAILED/,
         ),
       },
+      {
+        area: 'permissions',
+        found: expect.stringMatching(
+          /may not share tasks out in group ".*shop-instances": .*GROUP_AUTHORIZATION_FAILED/,
+        ),
+      },
       { area: 'permissions', found: expect.stringContaining('a topic of the moment could not be written') },
     ])
     expect(findings.find(({ area }) => area === 'permissions')?.advice).toContain(

@@ -131,21 +131,24 @@ async function* examineBrokers(cluster: ClusterInspection): AsyncGenerator<Findi
 }
 
 async function* examineGroup(cluster: ClusterInspection): AsyncGenerator<Finding> {
-  const { groupName } = cluster
+  yield await groupFinding(cluster, cluster.groupName, 'commit positions to')
+  yield await groupFinding(cluster, cluster.instancesGroupName, 'share tasks out in')
+}
+
+async function groupFinding(cluster: ClusterInspection, name: string, purpose: string): Promise<Finding> {
   let detail = 'it may not read it'
   try {
-    if (lackingOf(await cluster.groupAllowed(), ['read']).length === 0) {
-      yield ok('permissions', `positions may be committed to group "${groupName}"`)
-      return
+    if (lackingOf(await cluster.groupAllowed(name), ['read']).length === 0) {
+      return ok('permissions', `this user may ${purpose} group "${name}"`)
     }
   } catch (error) {
     detail = error instanceof Error ? error.message : String(error)
   }
-  yield {
+  return {
     area: 'permissions',
     status: 'failed',
-    found: `this user may not commit positions to group "${groupName}": ${detail}`,
-    advice: `grant it, for instance: kafka-acls.sh --add --allow-principal User:… --operation Read --group ${groupName}`,
+    found: `this user may not ${purpose} group "${name}": ${detail}`,
+    advice: `grant it, for instance: kafka-acls.sh --add --allow-principal User:… --operation Read --group ${name}`,
   }
 }
 

@@ -3,7 +3,7 @@ import {
   confluentRegistry,
 } from '../../state/contracts/confluent/confluent-registry.ts'
 import type { SchemaRegistry } from '../../state/contracts/schema-registry.ts'
-import { joinKafkaGroup } from '../../state/log/kafka/kafka-group.ts'
+import { instancesGroup, joinKafkaGroup } from '../../state/log/kafka/kafka-group.ts'
 import { type KafkaLog, openKafkaLog } from '../../state/log/kafka/kafka-log.ts'
 import type { KafkaLogOptions } from '../../state/log/kafka/kafka-options.ts'
 import type { GroupMember, GroupOptions } from '../../state/log/member-group.ts'
@@ -31,8 +31,7 @@ export function joinInstances(
   group: Omit<GroupOptions, 'group'>,
 ): Promise<GroupMember> {
   const { registry: _, clientId = app, ...options } = kafka
-  // With the prefix: those who work on other topics have nothing to do with these.
-  const name = `${options.topicPrefix ?? ''}${clientId}-instances`
+  const name = instancesGroup(options.topicPrefix ?? '', clientId)
   return joinKafkaGroup({ ...options, clientId, now }, { ...group, group: name })
 }
 

@@ -3,6 +3,7 @@ import kafkajs, { type Admin } from 'kafkajs'
 import type { TopicSpec } from '../log.ts'
 import { type KafkaApi, KafkaClient, type KafkaConnections } from './kafka-cluster.ts'
 import { checkCode, deadlineAfter, messageOf, persistently } from './kafka-failure.ts'
+import { instancesGroup } from './kafka-group.ts'
 import { openKafkaLog } from './kafka-log.ts'
 import { type CheckedKafkaOptions, checkedKafkaOptions, type KafkaLogOptions } from './kafka-options.ts'
 import { maxBatchBytesOf, topicConfig } from './topic-admin.ts'
@@ -20,6 +21,10 @@ const usedApis: Readonly<Record<number, readonly [name: string, version: number]
   2: ['ListOffsets', 2],
   3: ['Metadata', 8],
   10: ['FindCoordinator', 2],
+  11: ['JoinGroup', 4],
+  12: ['Heartbeat', 2],
+  13: ['LeaveGroup', 2],
+  14: ['SyncGroup', 2],
   19: ['CreateTopics', 2],
   21: ['DeleteRecords', 0],
   22: ['InitProducerId', 3],
@@ -165,17 +170,21 @@ export class ClusterInspection {
     return this.#options.clientId
   }
 
+  /** The group that several processes of the application share its tasks out in. */
+  get instancesGroupName(): string {
+    return instancesGroup(this.#options.topicPrefix, this.#options.clientId)
+  }
+
   /** @throws KafkaFailure, EngineError where the group's coordinator says no */
-  async groupAllowed(): Promise<AllowedOperations> {
-    return await this.#persistently(`asking for the group "${this.groupName}"`, async () => {
+  async groupAllowed(groupName: string): Promise<AllowedOperations> {
+    return await this.#persistently(`asking for the group "${groupName}"`, async () => {
       // A coordinator that has just begun may say that it is none.
       this.#connections.forget()
-      return await this.#groupAllowed(await this.#connections.coordinator('group', this.groupName))
+      return await this.#groupAllowed(groupName, await this.#connections.coordinator('group', groupName))
     })
   }
 
-  async #groupAllowed(node: number): Promise<AllowedOperations> {
-    const { groupName } = this
+  async #groupAllowed(groupName: string, node: number): Promise<AllowedOperations> {
     const request = new WireWriter().int32(1).string(groupName).int8(1)
     const answer = await this.#connections.call(node, describeGroupsApi, request)
     answer.int32()

@@ -34,6 +34,10 @@ const pauseAfterFailureMs = 200
 /** Beyond the time that the broker may take to answer. */
 const answerRoomMs = 5_000
 
+/** The group of an application's instances: those who work on other topics have nothing to do with these. */
+export const instancesGroup = (topicPrefix: string, clientId: string): string =>
+  `${topicPrefix}${clientId}-instances`
+
 /**
  * Joins a group of a Kafka cluster and stays in it until it is closed. The
  * group coordinator of the cluster keeps the members; nothing is consumed.
