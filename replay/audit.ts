@@ -3,11 +3,13 @@ import type { Prediction } from '../models/serving/model-part.ts'
 import { ByteWriter } from '../state/contracts/byte-writer.ts'
 import type { BoundContract } from '../state/contracts/codec.ts'
 import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
+import type { TimestampMs } from '../state/contracts/units.ts'
 import type { Log, LogWriter } from '../state/log/log.ts'
 import { partitionOf } from '../state/log/partitioner.ts'
 import type { RecordBatch } from '../state/log/record-batch.ts'
 import type { Database } from '../state/store/database.ts'
 import { assemble, type RecoveryProgress } from './assembly.ts'
+import { PositionFilter, type PositionRange } from './replay-range.ts'
 
 export interface AuditOptions {
   readonly declaration: Declaration
@@ -19,6 +21,11 @@ export interface AuditOptions {
   readonly onProgress?: (progress: RecoveryProgress) => void
   /** How many differences are described; all are counted. */
   readonly describe?: number
+  /** Compares only predictions from this event time on, and before that; all is folded still. */
+  readonly fromMs?: TimestampMs
+  readonly toMs?: TimestampMs
+  /** Compares only predictions that were made at these places of the fold. */
+  readonly positions?: PositionRange
 }
 
 /** One difference between what was served and what the log gives. */
@@ -55,14 +62,16 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
     assembly.declaration.partitions,
   )
   await served.open()
+  const isAsked = await askedOf(options)
   let predictions = 0
   let mismatches = 0
   let unpaired = 0
   const examples: AuditMismatch[] = []
   await assembly.recover(options.onProgress, async () => {
     for (const prediction of made.splice(0)) {
-      predictions++
       const logged = await served.next(prediction)
+      if (!isAsked(prediction)) continue
+      predictions++
       const difference = logged && firstDifference(logged, prediction, options.declaration)
       if (logged === undefined) unpaired++
       if (logged !== undefined && difference === undefined) continue
@@ -77,15 +86,31 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
       }
     }
   })
-  const left = served.left()
+  const left = await served.left(isAsked)
   return { predictions, mismatches: mismatches + left, unpaired: unpaired + left, examples }
+}
+
+/** Whether a prediction is one of those that are to be compared. */
+async function askedOf(options: AuditOptions): Promise<(prediction: Prediction) => boolean> {
+  const { declaration, log, registry, positions } = options
+  const { fromMs = Number.NEGATIVE_INFINITY, toMs = Number.POSITIVE_INFINITY } = options
+  const filter = positions && (await PositionFilter.open(positions, { app: declaration.name, log, registry }))
+  return ({ predictedAt, position }) =>
+    predictedAt >= fromMs && predictedAt < toMs && (filter?.includes(position.offsets) ?? true)
+}
+
+interface ServedCursor {
+  offset: bigint
+  end: bigint
+  batch: RecordBatch | undefined
+  index: number
 }
 
 /** The logged predictions of each partition, in order: the order in which a replay makes them. */
 class ServedPredictions {
   readonly #log: Log
   readonly #bound: BoundContract<Prediction>
-  readonly #cursors: { offset: bigint; end: bigint; batch: RecordBatch | undefined; index: number }[]
+  readonly #cursors: ServedCursor[]
   readonly #key = new ByteWriter(256)
 
   constructor(log: Log, bound: BoundContract<Prediction>, partitions: number) {
@@ -105,17 +130,7 @@ class ServedPredictions {
     key.reset()
     this.#bound.writeKey(prediction, key)
     const partition = partitionOf(key.bytes, 0, key.length, this.#cursors.length)
-    const cursor = this.#cursors[partition]!
-    if (cursor.batch === undefined || cursor.index >= cursor.batch.count) {
-      const { topic } = this.#bound.contract
-      cursor.batch = await this.#log.read({ topic, partition, offset: cursor.offset, maxBytes: 1 << 20 })
-      cursor.offset = cursor.batch.nextOffset
-      cursor.index = 0
-      if (cursor.batch.count === 0) return undefined
-    }
-    const { batch } = cursor
-    const index = cursor.index++
-    return this.#bound.readValue(batch.bytes, batch.valueStart[index]!, batch.valueEnd[index]!)
+    return (await this.#fill(partition)) ? this.#take(this.#cursors[partition]!) : undefined
   }
 
   /** Goes to the start of each partition and notes where it ends now. */
@@ -127,14 +142,41 @@ class ServedPredictions {
     }
   }
 
-  /** Predictions that were on the log at `open` and were not asked for. */
-  left(): number {
+  /** How many predictions that were on the log at `open`, of those meant, were not asked for. */
+  async left(isMeant: (prediction: Prediction) => boolean): Promise<number> {
     let count = 0
-    for (const { offset, end, batch, index } of this.#cursors) {
-      const consumed = Number(offset) - ((batch?.count ?? 0) - index)
-      count += Math.max(0, Number(end) - consumed)
+    for (const [partition, cursor] of this.#cursors.entries()) {
+      while (await this.#fill(partition)) {
+        const { batch, index } = cursor
+        if (Number(batch!.baseOffset) + batch!.offsetDeltas[index]! >= Number(cursor.end)) break
+        if (isMeant(this.#take(cursor))) count++
+      }
     }
     return count
+  }
+
+  /** Returns whether there is another one. */
+  async #fill(partition: number): Promise<boolean> {
+    const cursor = this.#cursors[partition]!
+    while (cursor.batch === undefined || cursor.index >= cursor.batch.count) {
+      const { offset } = cursor
+      cursor.batch = await this.#log.read({
+        topic: this.#bound.contract.topic,
+        partition,
+        offset,
+        maxBytes: 1 << 20,
+      })
+      cursor.offset = cursor.batch.nextOffset
+      cursor.index = 0
+      if (cursor.batch.count === 0 && cursor.offset === offset) return false
+    }
+    return true
+  }
+
+  #take(cursor: ServedCursor): Prediction {
+    const { bytes, valueStart, valueEnd } = cursor.batch!
+    const index = cursor.index++
+    return this.#bound.readValue(bytes, valueStart[index]!, valueEnd[index]!)
   }
 }
 

@@ -4,6 +4,7 @@ import type { TimestampMs } from '../state/contracts/units.ts'
 import type { Log } from '../state/log/log.ts'
 import { modelOf } from './candidate.ts'
 import { DecisionReader } from './decision-reader.ts'
+import { PositionFilter, type PositionRange } from './replay-range.ts'
 
 export interface CounterfactualOptions {
   readonly declaration: Declaration
@@ -15,6 +16,8 @@ export interface CounterfactualOptions {
   readonly candidate: ReadonlyMap<string, number>
   readonly fromMs?: TimestampMs
   readonly toMs?: TimestampMs
+  /** Only requests that were answered at these places of the fold. */
+  readonly positions?: PositionRange
   /** Answers from here on are yes; 0.5 unless given. */
   readonly threshold?: number
   /** Largest differences told of; 10 unless given. */
@@ -68,6 +71,9 @@ export async function counterfactual(options: CounterfactualOptions): Promise<Co
   const extent = await reader.extent()
   const fromMs = options.fromMs ?? extent?.fromMs ?? 0
   const toMs = options.toMs ?? extent?.toMs ?? fromMs
+  const filter =
+    options.positions &&
+    (await PositionFilter.open(options.positions, { app: declaration.name, log, registry }))
   const changed = { toYes: newDecisions(), toNo: newDecisions() }
   const waiting = new Map<string, 'toYes' | 'toNo'>()
   const top: { requestId: string; atMs: number; served: number; candidate: number }[] = []
@@ -90,7 +96,7 @@ export async function counterfactual(options: CounterfactualOptions): Promise<Co
       if (event.value >= 0.5 === (decision === 'toYes')) changed[decision].candidateRight++
       continue
     }
-    if (atMs < fromMs || atMs >= toMs) continue
+    if (atMs < fromMs || atMs >= toMs || filter?.includes(event.position.offsets) === false) continue
     const other = candidate.get(event.requestId)
     if (other === undefined) {
       unanswered++

@@ -20,6 +20,7 @@ import { modelOf } from './candidate.ts'
 import { type Leak, leaksOf } from './evaluation-leaks.ts'
 import { type RankingOptions, type RankingScores, rankingScores } from './evaluation-ranking.ts'
 import { type EvaluationRows, readEvaluationRows, type SliceBy } from './evaluation-rows.ts'
+import type { PositionRange } from './replay-range.ts'
 
 export interface EvaluateOptions {
   readonly declaration: Declaration
@@ -31,6 +32,8 @@ export interface EvaluateOptions {
   readonly fromMs?: TimestampMs
   /** Predictions before this event time. */
   readonly toMs?: TimestampMs
+  /** Only predictions that were made at these places of the fold. */
+  readonly positions?: PositionRange
   /** Another model's answers by request id, judged beside; see `candidatePredictions`. */
   readonly candidate?: { readonly name: string; readonly predictions: ReadonlyMap<string, number> }
   /** A feature, a part of an entity's key, `variant`, `version`, `day`, `week` or `month`. */

@@ -5,6 +5,7 @@ import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { TimestampMs } from '../state/contracts/units.ts'
 import type { Log } from '../state/log/log.ts'
 import { type Decision, DecisionReader } from './decision-reader.ts'
+import { PositionFilter, type PositionRange } from './replay-range.ts'
 
 /** What rows are told apart by: a feature, a part of an entity's key, or one of the words. */
 export type SliceBy = string
@@ -21,6 +22,7 @@ interface RowsRequest {
   readonly registry: SchemaRegistry
   readonly fromMs?: TimestampMs
   readonly toMs?: TimestampMs
+  readonly positions?: PositionRange
   readonly by?: SliceBy
   readonly ranking?: { readonly groupBy: string }
   readonly onProgress?: (events: number) => void
@@ -153,12 +155,16 @@ export async function readEvaluationRows(request: RowsRequest): Promise<Evaluati
   if (request.fromMs !== undefined && request.toMs !== undefined && !(fromMs < toMs)) {
     throw new RangeError(`the slice is empty: from ${fromMs} to ${toMs}`)
   }
+  const filter =
+    request.positions &&
+    (await PositionFilter.open(request.positions, { app: declaration.name, log, registry }))
+  const isAsked = ({ atMs, event }: Decision & { readonly kind: 'prediction' }): boolean =>
+    atMs >= fromMs && atMs < toMs && (filter?.includes(event.position.offsets) ?? true)
   const collector = new RowCollector(model, by, ranking?.groupBy)
   let events = 0
   const lastMs = toMs + model.label.withinMs
   for await (const decision of reader.read({ fromMs, toMs: lastMs + 1 }, 0)) {
-    if (decision.kind === 'label' || (decision.atMs >= fromMs && decision.atMs < toMs))
-      collector.take(decision)
+    if (decision.kind === 'label' || isAsked(decision)) collector.take(decision)
     onProgress?.(++events)
   }
   return collector.rows(fromMs, toMs)

@@ -22,10 +22,18 @@ export async function rebuild(
   const current = await assemble(options)
   await current.recover()
   const before = await digestOf(current, options.database)
-  const anew = await assemble({ ...options, database: options.fresh })
+  const anew = await foldAnew({ ...options, database: options.fresh }, onProgress)
+  return { ...anew, before, equal: before === anew.after }
+}
+
+/** The digest of the state that the inputs give, folded into an empty database. */
+export async function foldAnew(
+  options: AssemblyOptions,
+  onProgress?: (progress: RecoveryProgress) => void,
+): Promise<Pick<RebuildReport, 'records' | 'commits' | 'after'>> {
+  const anew = await assemble(options)
   const { records, commits } = await anew.recover(onProgress)
-  const after = await digestOf(anew, options.fresh)
-  return { records, commits, before, after, equal: before === after }
+  return { records, commits, after: await digestOf(anew, options.database) }
 }
 
 async function digestOf(assembly: Assembly, database: AssemblyOptions['database']): Promise<string> {

@@ -8,6 +8,7 @@ import type { Log, LogWriter } from '../state/log/log.ts'
 import type { Database } from '../state/store/database.ts'
 import { type Assembly, assemble, type RecoveryProgress } from './assembly.ts'
 import { type AuditMismatch, firstDifference } from './audit.ts'
+import { inPositions, PositionFilter, type PositionRange } from './replay-range.ts'
 import type { ColumnValues, TableColumn } from './table-column.ts'
 import { type FoldHorizon, foldLog, inputName, readHorizon } from './training-set-fold.ts'
 import { type FoundLabel, LabelIndex, type LabelTally } from './training-set-labels.ts'
@@ -29,6 +30,7 @@ export interface PositionOptions extends ShapeOptions {
   readonly withUnlabelled: boolean
   readonly withUnserved: boolean
   readonly untilCommit?: number
+  readonly positions?: PositionRange
   readonly rowGroup: number
   readonly task?: TaskOptions
   readonly onProgress?: (progress: RecoveryProgress) => void
@@ -97,6 +99,7 @@ export class PositionRows {
   readonly #index: LabelIndex
   readonly #made: PositionRow[]
   readonly #served: ServedPredictions
+  readonly #filter: PositionFilter | undefined
 
   private constructor(
     options: PositionOptions,
@@ -106,7 +109,9 @@ export class PositionRows {
     shape: RowShape,
     made: PositionRow[],
     served: ServedPredictions,
+    filter: PositionFilter | undefined,
   ) {
+    this.#filter = filter
     this.#options = options
     this.assembly = assembly
     this.horizon = horizon
@@ -155,10 +160,14 @@ export class PositionRows {
       database: options.database,
       ends: horizon.ends,
     })
+    const { positions, registry } = options
+    const filter =
+      positions && (await PositionFilter.open(positions, { app: declaration.name, log, registry }))
     const balance =
-      options.classWeights === 'balanced' ? await countLabels(options, assembly, index) : undefined
+      options.classWeights === 'balanced' ? await countLabels(options, assembly, index, filter) : undefined
     const served = await openServed(options, assembly)
-    return new PositionRows(options, assembly, horizon, index, new RowShape(options, balance), made, served)
+    const shape = new RowShape(options, balance)
+    return new PositionRows(options, assembly, horizon, index, shape, made, served, filter)
   }
 
   /** Folds the log and hands over the rows, a group at a time. */
@@ -233,6 +242,10 @@ export class PositionRows {
         }
       } else this.tally.labelled++
       const { made } = row
+      if (!this.#isAsked(row)) {
+        this.shape.dropped.outsideRange++
+        continue
+      }
       const shaped = this.shape.take(shapeRow(made, label?.value ?? null, this.#options.group))
       if (shaped !== undefined) this.#put(features, others, row, label, shaped)
     }
@@ -242,6 +255,15 @@ export class PositionRows {
       ...features.map((column) => column.subarray(0, kept)),
       ...others.slice(from),
     ]
+  }
+
+  /** Where the row was served its own position counts; else where the fold stood, which may have fewer inputs. */
+  #isAsked({ made, served }: PositionRow): boolean {
+    const { positions } = this.#options
+    if (positions === undefined) return true
+    if (served !== undefined) return this.#filter!.includes(served.position.offsets)
+    const inputs = this.assembly.task.inputs.map(inputName)
+    return inPositions(positions, inputs, made.position.offsets, Number.POSITIVE_INFINITY)
   }
 
   #labelOf(made: Prediction, found: FoundLabel | 'late' | undefined): FoundLabel | undefined {
@@ -310,6 +332,7 @@ async function countLabels(
   options: PositionOptions,
   assembly: Assembly,
   index: LabelIndex,
+  filter: PositionFilter | undefined,
 ): Promise<ReadonlyMap<number, number>> {
   const shape = new RowShape({ ...options, classWeights: new Map() })
   let chunk: Prediction[] = []
@@ -322,6 +345,7 @@ async function countLabels(
     chunk = []
   }
   for await (const prediction of (await openServed(options, assembly)).rest()) {
+    if (filter?.includes(prediction.position.offsets) === false) continue
     chunk.push(prediction)
     if (chunk.length >= options.rowGroup) await flush()
   }

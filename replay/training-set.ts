@@ -8,6 +8,7 @@ import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { Log, LogWriter } from '../state/log/log.ts'
 import type { Database } from '../state/store/database.ts'
 import type { RecoveryProgress } from './assembly.ts'
+import type { PositionRange } from './replay-range.ts'
 import type { TableColumn, TableFormat, TableReader } from './table-column.ts'
 import { sweepUnfinished, TableFile } from './table-file.ts'
 import { fileDigest, openTable } from './table-reader.ts'
@@ -49,6 +50,8 @@ export interface TrainingSetOptions extends ShapeOptions {
   readonly withUnlabelled?: boolean
   /** Rows of triggers that the model was never asked about, as it would have seen them. */
   readonly withUnserved?: boolean
+  /** Only rows that were predicted at these places of the fold; not with `labels`. */
+  readonly positions?: PositionRange
   /** Folds so many batches of the log, as an earlier provenance says; all unless given. */
   readonly untilCommit?: number
   /** Rows of a row group, which are in memory at once. */
@@ -352,6 +355,7 @@ async function provenanceFor(
     options: {
       fromMs: options.fromMs,
       toMs: options.toMs,
+      positions: options.positions,
       seed: options.seed,
       keep: options.keep && [...options.keep],
       classWeights: options.classWeights instanceof Map ? [...options.classWeights] : options.classWeights,

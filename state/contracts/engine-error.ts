@@ -31,6 +31,7 @@ export interface ErrorContexts {
   'table-unreadable': { path: string; found: string; expected: string }
   'table-unwritable': { path: string; operation: string; detail: string }
   'training-set-refused': { found: string; expected: string }
+  'position-unknown': { position: string; found: string; expected: string }
   'prediction-failed': { model: string; requestId: string; detail: string }
   'record-failed': { topic: string; partition: number; offset: number; reason: string }
   'expectation-failed': {
@@ -191,6 +192,11 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
     retriable: false,
     message: ({ path, operation, detail }) =>
       `${path} could not be ${operation}: ${detail}; nothing is under that name that was not there before, make room or name another place and run it again`,
+  },
+  'position-unknown': {
+    retriable: false,
+    message: ({ position, found, expected }) =>
+      `${position} is no position of this log: ${found}; ${expected}`,
   },
   'training-set-refused': {
     retriable: false,

@@ -1,17 +1,16 @@
 import { candidatePredictions, modelOf } from '../../replay/candidate.ts'
 import type { Wiring } from '../runtime/wire.ts'
-import { topologyOf } from './data-folder.ts'
+import { loadTopology } from './load-topology.ts'
 import { Progress } from './progress.ts'
 
 /** The answers of `module#model`, replayed over the log; without #, of the only model that the module has. */
 export async function replayCandidate(
   given: string,
-  data: string,
   wiring: Wiring,
   json: boolean,
 ): Promise<{ readonly name: string; readonly predictions: ReadonlyMap<string, number> }> {
   const [module = '', model] = given.split('#')
-  const declaration = await topologyOf(data, module)
+  const declaration = await loadTopology(module)
   const progress = new Progress('candidate', { unit: 'records', silent: json })
   let records = 0
   const predictions = await candidatePredictions({

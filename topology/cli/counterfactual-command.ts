@@ -1,17 +1,14 @@
 import { type CounterfactualReport, counterfactual } from '../../replay/counterfactual.ts'
-import { wire } from '../runtime/wire.ts'
+import { findRange } from '../../replay/replay-range.ts'
 import { replayCandidate } from './candidate-option.ts'
 import { CliError } from './cli-error.ts'
-import { requireData, topologyOf } from './data-folder.ts'
 import { isoTime } from './log-reader.ts'
-import { timeOf } from './option-values.ts'
 import { count, Progress } from './progress.ts'
+import { rangeOption } from './range-option.ts'
+import { openSource, type ReplaySourceOptions } from './replay-source.ts'
 import { table } from './table.ts'
 
-export interface CounterfactualCommandOptions {
-  readonly data: string
-  readonly topology?: string
-  readonly json?: boolean
+export interface CounterfactualCommandOptions extends ReplaySourceOptions {
   readonly model?: string
   readonly candidate: string
   readonly from?: string
@@ -22,13 +19,12 @@ export interface CounterfactualCommandOptions {
 
 /** `replay counterfactual`: what another model would have answered to the same requests. */
 export async function counterfactualCommand(options: CounterfactualCommandOptions): Promise<number> {
-  const { data, json = false, model, from, to, largest } = options
-  requireData(data)
-  const declaration = await topologyOf(data, options.topology)
+  const { json = false, model, largest } = options
   const threshold = thresholdOf(options.threshold)
-  const wiring = await wire({ data, now: Date.now, readOnly: true })
+  const range = rangeOption(options)
+  const { declaration, wiring } = await openSource(options)
   try {
-    const { name, predictions } = await replayCandidate(options.candidate, data, wiring, json)
+    const { name, predictions } = await replayCandidate(options.candidate, wiring, json)
     const progress = new Progress('comparing', { unit: 'events', silent: json })
     let events = 0
     const report = await counterfactual({
@@ -39,8 +35,7 @@ export async function counterfactualCommand(options: CounterfactualCommandOption
       threshold,
       largest,
       ...(model === undefined ? {} : { model }),
-      ...(from === undefined ? {} : { fromMs: timeOf('--from', from) }),
-      ...(to === undefined ? {} : { toMs: timeOf('--to', to) }),
+      ...(await findRange(range, { app: declaration.name, ...wiring })),
       onProgress: (done) => {
         events = done
         progress.update(done)

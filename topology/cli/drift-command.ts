@@ -4,20 +4,19 @@ import type { TimeRange } from '../../replay/decision-reader.ts'
 import { type DriftComparison, type DriftOptions, type DriftReport, drift } from '../../replay/drift.ts'
 import { driftHtml, rule } from '../../replay/drift-html.ts'
 import { recordDrift } from '../../replay/drift-record.ts'
+import { type RangeSource, type ReplayRange, timesOfRange } from '../../replay/replay-range.ts'
 import { wire } from '../runtime/wire.ts'
 import { CliError } from './cli-error.ts'
-import { requireData, topologyOf } from './data-folder.ts'
 import { isoTime } from './log-reader.ts'
-import { durationOf, timeOf } from './option-values.ts'
+import { durationOf } from './option-values.ts'
 import { count, Progress } from './progress.ts'
+import { rangeOption } from './range-option.ts'
+import { findSource, type ReplaySourceOptions } from './replay-source.ts'
 import { table } from './table.ts'
 
-export interface DriftCommandOptions {
-  readonly data: string
-  readonly topology?: string
-  readonly json?: boolean
+export interface DriftCommandOptions extends ReplaySourceOptions {
   readonly model?: string
-  /** Times are ISO 8601 or milliseconds since 1970. */
+  /** Times, records or commits; a place stands for its event time. */
   readonly referenceFrom?: string
   readonly referenceTo?: string
   readonly from?: string
@@ -33,12 +32,23 @@ export interface DriftCommandOptions {
 
 /** `replay drift`: slices of a model's predictions and labels compared. Exit code 1 if there are findings. */
 export async function driftCommand(options: DriftCommandOptions): Promise<number> {
-  const { data, json = false, record = false, html } = options
-  requireData(data)
-  const declaration = await topologyOf(data, options.topology)
-  const settings = settingsOf(options)
-  const wiring = await wire({ data, now: Date.now, readOnly: !record })
+  const { json = false, record = false, html } = options
+  if (record && options.kafka !== undefined) {
+    throw new CliError(
+      '--record writes to the log, and --kafka reads a cluster beside its engine: leave one out',
+    )
+  }
+  const asked = settingsOf(options)
+  const ranges = [
+    rangesOf('reference-', options.referenceFrom, options.referenceTo),
+    rangesOf('', options.from, options.to),
+  ] as const
+  const { declaration, place } = await findSource(options)
+  const wiring = await wire({ ...place, app: declaration.name, now: Date.now, readOnly: !record })
   try {
+    const source = { app: declaration.name, ...wiring }
+    const [reference, current] = [await timesOf(ranges[0], source), await timesOf(ranges[1], source)]
+    const settings = { ...asked, ...(reference && { reference }), ...(current && { current }) }
     const progress = new Progress('comparing', { unit: 'events', silent: json })
     let events = 0
     const onProgress = (done: number) => {
@@ -61,12 +71,8 @@ export async function driftCommand(options: DriftCommandOptions): Promise<number
 }
 
 function settingsOf(options: DriftCommandOptions): Omit<DriftOptions, 'declaration' | 'log' | 'registry'> {
-  const reference = rangeOf('reference-', options.referenceFrom, options.referenceTo)
-  const current = rangeOf('', options.from, options.to)
   return {
     ...(options.model === undefined ? {} : { model: options.model }),
-    ...(reference === undefined ? {} : { reference }),
-    ...(current === undefined ? {} : { current }),
     ...(options.every === undefined ? {} : { everyMs: durationOf('--every', options.every, 1) }),
     ...(options.alpha === undefined ? {} : { alpha: numberOf('alpha', options.alpha) }),
     ...(options.leastEffect === undefined ? {} : { leastEffect: numberOf('effect', options.leastEffect) }),
@@ -74,12 +80,21 @@ function settingsOf(options: DriftCommandOptions): Omit<DriftOptions, 'declarati
   }
 }
 
-function rangeOf(prefix: string, from: string | undefined, to: string | undefined): TimeRange | undefined {
+function rangesOf(prefix: string, from: string | undefined, to: string | undefined): ReplayRange | undefined {
   if (from === undefined && to === undefined) return undefined
   if (from === undefined || to === undefined) {
     throw new CliError(`--${prefix}from and --${prefix}to go together: give both`)
   }
-  return { fromMs: timeOf(`--${prefix}from`, from), toMs: timeOf(`--${prefix}to`, to) }
+  return rangeOption({ from, to }, prefix)
+}
+
+async function timesOf(range: ReplayRange | undefined, source: RangeSource): Promise<TimeRange | undefined> {
+  if (range === undefined) return undefined
+  const { fromMs = Number.NEGATIVE_INFINITY, toMs = Number.POSITIVE_INFINITY } = await timesOfRange(
+    range,
+    source,
+  )
+  return { fromMs: Math.max(0, fromMs), toMs }
 }
 
 function numberOf(option: string, text: string): number {

@@ -5,19 +5,16 @@ import {
   type MetricValue,
   type ScorerReport,
 } from '../../replay/evaluate.ts'
-import { wire } from '../runtime/wire.ts'
+import { findRange } from '../../replay/replay-range.ts'
 import { replayCandidate } from './candidate-option.ts'
 import { CliError } from './cli-error.ts'
-import { requireData, topologyOf } from './data-folder.ts'
 import { isoTime } from './log-reader.ts'
-import { timeOf } from './option-values.ts'
 import { count, Progress } from './progress.ts'
+import { rangeOption } from './range-option.ts'
+import { openSource, type ReplaySourceOptions } from './replay-source.ts'
 import { table } from './table.ts'
 
-export interface EvaluateCommandOptions {
-  readonly data: string
-  readonly topology?: string
-  readonly json?: boolean
+export interface EvaluateCommandOptions extends ReplaySourceOptions {
   readonly model?: string
   readonly from?: string
   readonly to?: string
@@ -35,21 +32,21 @@ export interface EvaluateCommandOptions {
 
 /** `replay evaluate`: a model's answers against the labels. Exit code 1 if something looks like a leak. */
 export async function evaluateCommand(options: EvaluateCommandOptions): Promise<number> {
-  const { data, json = false } = options
-  requireData(data)
-  const declaration = await topologyOf(data, options.topology)
+  const { json = false } = options
   const settings = settingsOf(options)
-  const wiring = await wire({ data, now: Date.now, readOnly: true })
+  const range = rangeOption(options)
+  const { declaration, wiring } = await openSource(options)
   try {
     const candidate =
       options.candidate === undefined
         ? {}
-        : { candidate: await replayCandidate(options.candidate, data, wiring, json) }
+        : { candidate: await replayCandidate(options.candidate, wiring, json) }
     const progress = new Progress('evaluating', { unit: 'events', silent: json })
     let events = 0
     const report = await evaluate({
       ...settings,
       ...candidate,
+      ...(await findRange(range, { app: declaration.name, ...wiring })),
       declaration,
       log: wiring.log,
       registry: wiring.registry,
@@ -67,12 +64,10 @@ export async function evaluateCommand(options: EvaluateCommandOptions): Promise<
 }
 
 function settingsOf(options: EvaluateCommandOptions): Partial<EvaluateOptions> {
-  const { model, from, to, by, groupBy, k, threshold, quantile, bootstrap, confidence, seed } = options
+  const { model, by, groupBy, k, threshold, quantile, bootstrap, confidence, seed } = options
   if (k !== undefined && groupBy === undefined) throw new CliError('--k goes with --group-by: give both')
   return {
     ...(model === undefined ? {} : { model }),
-    ...(from === undefined ? {} : { fromMs: timeOf('--from', from) }),
-    ...(to === undefined ? {} : { toMs: timeOf('--to', to) }),
     ...(by === undefined ? {} : { by }),
     ...(groupBy === undefined ? {} : { ranking: { groupBy, ...(k === undefined ? {} : { k }) } }),
     ...(threshold === undefined ? {} : { thresholds: sharesOf('--threshold', threshold) }),

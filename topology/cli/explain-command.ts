@@ -1,28 +1,22 @@
 import { type Explanation, explain } from '../../replay/explain.ts'
-import { wire } from '../runtime/wire.ts'
 import { CliError } from './cli-error.ts'
-import { requireData, topologyOf } from './data-folder.ts'
 import { Progress } from './progress.ts'
+import { openSource, type ReplaySourceOptions } from './replay-source.ts'
 import { table } from './table.ts'
 
-export interface ExplainCommandOptions {
-  readonly data: string
-  readonly topology?: string
+export interface ExplainCommandOptions extends ReplaySourceOptions {
   readonly model?: string
   readonly events: number
-  readonly json?: boolean
 }
 
 /** `replay explain`: what is behind one prediction. Exit code 1 if it cannot be made again as it was served. */
 export async function explainCommand(requestId: string, options: ExplainCommandOptions): Promise<number> {
-  const { data, events, json = false } = options
-  requireData(data)
-  const declaration = await topologyOf(data, options.topology)
-  const names = declaration.models.map(({ name }) => name)
-  const model = options.model ?? (names.length === 1 ? names[0] : undefined)
-  if (model === undefined) throw new CliError(`name the model with --model: ${names.join(', ')}`)
-  const wiring = await wire({ data, now: Date.now, readOnly: true })
+  const { events, json = false } = options
+  const { declaration, wiring } = await openSource(options)
   try {
+    const names = declaration.models.map(({ name }) => name)
+    const model = options.model ?? (names.length === 1 ? names[0] : undefined)
+    if (model === undefined) throw new CliError(`name the model with --model: ${names.join(', ')}`)
     const progress = new Progress('folding up to its position', { unit: 'records', silent: json })
     let records = 0
     const explanation = await explain({

@@ -2,12 +2,17 @@ import { CliError } from './cli-error.ts'
 
 /** Text of an option as a time: ISO 8601 or milliseconds since 1970. */
 export function timeOf(option: string, text: string): number {
-  const ms = /^-?\d+$/.test(text) && text.length !== 4 ? Number(text) : Date.parse(text)
+  const ms = parseTime(text)
   if (Number.isFinite(ms)) return ms
   throw new CliError(
     `${option} takes a time as 2024-05-01, 2024-05-01T12:00:00Z or milliseconds, got "${text}"`,
   )
 }
+
+const parseTime = (text: string): number =>
+  /^-?\d+$/.test(text) && text.length !== 4 ? Number(text) : Date.parse(text)
+
+export const isTime = (text: string): boolean => Number.isFinite(parseTime(text))
 
 const unitsMs: Readonly<Record<string, number>> = {
   ms: 1,

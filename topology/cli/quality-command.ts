@@ -1,29 +1,26 @@
 import { durationText } from '../../models/quality/expectation.ts'
-import type { QualityReport, QualityReportOptions } from '../../replay/quality.ts'
+import type { QualityReport } from '../../replay/quality.ts'
 import { folderQuality } from '../runtime/folder-replay.ts'
 import { CliError } from './cli-error.ts'
-import { requireData, topologyOf } from './data-folder.ts'
 import { isoTime } from './log-reader.ts'
-import { timeOf } from './option-values.ts'
 import { count, Progress } from './progress.ts'
+import { rangeOption } from './range-option.ts'
+import { findSource, type ReplaySourceOptions } from './replay-source.ts'
 import { table } from './table.ts'
 
-export interface QualityCommandOptions {
-  readonly data: string
-  readonly topology?: string
-  readonly json?: boolean
+export interface QualityCommandOptions extends ReplaySourceOptions {
   /** Worst windows told of each expectation. */
   readonly worst: number
-  /** Times are ISO 8601 or milliseconds since 1970. */
+  /** Times, records or commits; a place stands for its event time. */
   readonly from?: string
   readonly to?: string
 }
 
 /** `quality report`: the whole log judged by the declared expectations. Exit code 1 if one is not met. */
 export async function qualityReportCommand(options: QualityCommandOptions): Promise<number> {
-  const { data, json = false, worst } = options
-  requireData(data)
-  const declaration = await topologyOf(data, options.topology)
+  const { json = false, worst } = options
+  const range = rangeOption(options)
+  const { declaration, place } = await findSource(options)
   if (declaration.expectations.length === 0) {
     throw new CliError(
       `topology "${declaration.name}" declares no expectations; add some: topology("${declaration.name}", { expectations: [expect(event, [{ field, notNull: true }])], … })`,
@@ -32,21 +29,14 @@ export async function qualityReportCommand(options: QualityCommandOptions): Prom
   const progress = new Progress('judging', { unit: 'records', silent: json })
   const report = await folderQuality({
     topology: declaration,
-    data,
+    ...place,
     worst,
-    ...rangeOf(options),
+    between: range,
     onProgress: (records) => progress.update(records),
   })
   progress.end(report.records)
   process.stdout.write(json ? `${JSON.stringify(report)}\n` : text(report))
   return report.isMet ? 0 : 1
-}
-
-function rangeOf({ from, to }: QualityCommandOptions): Pick<QualityReportOptions, 'range'> {
-  if (from === undefined && to === undefined) return {}
-  const fromMs = from === undefined ? Number.NEGATIVE_INFINITY : timeOf('--from', from)
-  const toMs = to === undefined ? Number.POSITIVE_INFINITY : timeOf('--to', to)
-  return { range: { fromMs, toMs } }
 }
 
 function text({ records, order, subjects, expectations, isMet }: QualityReport): string {

@@ -4,17 +4,15 @@ import type { ShapeOptions } from '../../replay/training-set-shape.ts'
 import type { LabelFile, LabelTopic } from '../../replay/training-set-time-options.ts'
 import { type FolderTrainingSetOptions, trainingSet } from '../runtime/folder-training-set.ts'
 import { CliError } from './cli-error.ts'
-import { requireData, topologyOf } from './data-folder.ts'
 import { loadViews } from './load-topology.ts'
 import { toJson } from './log-reader.ts'
 import { durationOf, namesByName, numbersByNumber, timeOf } from './option-values.ts'
 import { count, Progress } from './progress.ts'
+import { rangeOption } from './range-option.ts'
+import { findSource, type ReplaySourceOptions } from './replay-source.ts'
 import { table } from './table.ts'
 
-export interface TrainingSetCommandOptions {
-  readonly data: string
-  readonly topology?: string
-  readonly json?: boolean
+export interface TrainingSetCommandOptions extends ReplaySourceOptions {
   readonly out: string
   readonly model?: string
   /** A label file, with the columns of its time, keys and label. */
@@ -49,16 +47,15 @@ export interface TrainingSetCommandOptions {
 
 /** `replay training-set`: a table for training, in a file. Exit code 1 if rows differ from what was served. */
 export async function trainingSetCommand(options: TrainingSetCommandOptions): Promise<number> {
-  const { data, json = false } = options
-  requireData(data)
-  const topology = await topologyOf(data, options.topology)
+  const { json = false } = options
+  const { declaration: topology, place } = await findSource(options)
   const settings = await settingsOf(options)
   const progress = new Progress('folding', { unit: 'records', silent: json })
   let records = 0
   const report = await trainingSet({
     ...settings,
     topology,
-    data,
+    ...place,
     onProgress: (done) => {
       records = done.records
       progress.update(records)
@@ -88,8 +85,7 @@ async function settingsOf(
     ...(untilCommit === undefined ? {} : { untilCommit }),
     ...(strict === undefined ? {} : { strict }),
     ...(dryRun === undefined ? {} : { dryRun }),
-    ...(options.from === undefined ? {} : { fromMs: timeOf('--from', options.from) }),
-    ...(options.to === undefined ? {} : { toMs: timeOf('--to', options.to) }),
+    between: rangeOption(options),
     ...(options.keep === undefined ? {} : { keep: numbersByNumber('--keep', options.keep) }),
     ...(options.classWeights === undefined ? {} : { classWeights: weightsOf(options.classWeights) }),
     ...(split === undefined ? {} : { split }),

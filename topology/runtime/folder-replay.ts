@@ -16,7 +16,16 @@ import {
   viewsToMerge,
 } from '../../replay/backfill-swap.ts'
 import { type QualityReport, type QualityReportOptions, qualityReport } from '../../replay/quality.ts'
+import { type ReplayRange, timesOfRange } from '../../replay/replay-range.ts'
 import { openStateFolder, type Wiring, wire } from './wire.ts'
+import type { KafkaWiring } from './wire-kafka.ts'
+
+/** A log that is there: of a data folder, or of an application on a cluster. */
+export interface LogPlace {
+  /** Folder of the log and the state; an engine may be running there. */
+  readonly data?: string
+  readonly kafka?: KafkaWiring
+}
 
 interface OfFolder {
   readonly topology: Declaration
@@ -26,17 +35,40 @@ interface OfFolder {
 
 const elapsedMs = () => performance.now()
 
-/** Judges the log of a data folder by a topology's expectations, beside a running engine or without one. Writes nothing. */
+/**
+ * Judges the log of a data folder or a cluster by a topology's expectations,
+ * beside a running engine or without one. Writes nothing. Of the places of
+ * `between` their event times count.
+ */
 export async function folderQuality({
   topology: declaration,
   data,
+  kafka,
+  between = {},
   ...options
-}: OfFolder &
-  Pick<QualityReportOptions, 'worst' | 'range' | 'onProgress' | 'onFailure'>): Promise<QualityReport> {
-  const wiring = await wire({ data, now: Date.now, readOnly: true })
+}: Pick<OfFolder, 'topology'> &
+  LogPlace & { readonly between?: ReplayRange } & Pick<
+    QualityReportOptions,
+    'worst' | 'range' | 'onProgress' | 'onFailure'
+  >): Promise<QualityReport> {
+  const place = { ...(data === undefined ? {} : { data }), ...(kafka === undefined ? {} : { kafka }) }
+  const wiring = await wire({ ...place, app: declaration.name, now: Date.now, readOnly: true })
   try {
     const { log, registry } = wiring
-    return await qualityReport({ declaration, log, registry, database: await wiring.scratch(), ...options })
+    const source = { app: declaration.name, log, registry }
+    const { fromMs = Number.NEGATIVE_INFINITY, toMs = Number.POSITIVE_INFINITY } = await timesOfRange(
+      between,
+      source,
+    )
+    const isWhole = between.from === undefined && between.to === undefined
+    return await qualityReport({
+      declaration,
+      log,
+      registry,
+      database: await wiring.scratch(),
+      ...(isWhole ? {} : { range: { fromMs, toMs } }),
+      ...options,
+    })
   } finally {
     await wiring.close()
   }

@@ -1,17 +1,23 @@
 import type { Declaration } from '../../models/declaration.ts'
+import { findRange, type ReplayRange, timesOfRange } from '../../replay/replay-range.ts'
 import type { TrainingSetOptions, TrainingSetReport } from '../../replay/training-set.ts'
 import { wire } from './wire.ts'
+import type { KafkaWiring } from './wire-kafka.ts'
 
 export interface FolderTrainingSetOptions
   extends Omit<TrainingSetOptions, 'declaration' | 'log' | 'writer' | 'registry' | 'database'> {
   readonly topology: Declaration
   /** Folder of the log and the state; an engine may be running there. */
-  readonly data: string
+  readonly data?: string
+  /** A cluster's log in its place; it is only read. */
+  readonly kafka?: KafkaWiring
+  /** Places of the log: which predictions are rows. With `labels` their event times count. */
+  readonly between?: ReplayRange
 }
 
 /**
- * Writes a table of labels and features, folded from the log of a data folder
- * by the code that serves the features; see the command `replay training-set`
+ * Writes a table of labels and features, folded from the log of a data folder or
+ * a cluster by the code that serves the features; see the command `replay training-set`
  * for its modes. The fold's state lies in a temporary folder meanwhile.
  *
  * The file is written beside its name and renamed when it is whole and on the
@@ -22,13 +28,24 @@ export interface FolderTrainingSetOptions
 export async function trainingSet({
   topology: declaration,
   data,
+  kafka,
+  between = {},
   ...options
 }: FolderTrainingSetOptions): Promise<TrainingSetReport> {
   // Tables are a replay's business: an engine that serves starts without them.
   const { trainingSet: trainingSetOf } = await import('../../replay/training-set.ts')
-  const wiring = await wire({ data, now: Date.now, readOnly: true })
+  const place = { ...(data === undefined ? {} : { data }), ...(kafka === undefined ? {} : { kafka }) }
+  const wiring = await wire({ ...place, app: declaration.name, now: Date.now, readOnly: true })
   try {
-    return await trainingSetOf({ declaration, ...wiring, database: await wiring.scratch(), ...options })
+    const source = { app: declaration.name, ...wiring }
+    const range = await (options.labels === undefined ? findRange : timesOfRange)(between, source)
+    return await trainingSetOf({
+      declaration,
+      ...wiring,
+      database: await wiring.scratch(),
+      ...options,
+      ...range,
+    })
   } finally {
     await wiring.close()
   }

@@ -73,18 +73,16 @@ export function sharedReaderRegistry(shared: SchemaRegistry): SchemaRegistry {
   const own = new Map<string, RegisteredSchema>()
   const schemas = new Map<number, AvroSchema>()
   const refuseWrite = (subject: string): Promise<never> =>
-    Promise.reject(new EngineError('log-read-only', { path: `registry subject ${subject}`, operation: 'change' }))
+    Promise.reject(
+      new EngineError('log-read-only', { path: `registry subject ${subject}`, operation: 'change' }),
+    )
   return {
     async register(subject: string, schema: AvroSchema): Promise<RegisteredSchema> {
       const identity = schemaIdentity(schema)
       const versions = await shared.versions(subject)
       const known = versions.find((version) => schemaIdentity(version.schema) === identity)
       if (known !== undefined) return { id: known.id, version: known.version }
-      refuse(
-        subject,
-        await shared.compatibility(subject),
-        await shared.checkCompatibility(subject, schema),
-      )
+      refuse(subject, await shared.compatibility(subject), await shared.checkCompatibility(subject, schema))
       const added = own.get(identity) ?? { id: firstOwnId + own.size, version: versions.length + 1 }
       own.set(identity, added)
       schemas.set(added.id, schema)

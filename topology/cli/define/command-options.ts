@@ -23,6 +23,26 @@ export const withTopology = (command: Command): Command =>
     'module of the topology (default: the one that ran there last)',
   )
 
+/** Commands that fold a log and write nothing: that of a folder, or of a cluster. */
+export const withSource = (command: Command): Command =>
+  command
+    .option('--data <dir>', 'folder of the log and the state; with --kafka the one where the topology ran')
+    .option('--kafka <brokers>', 'read the log of a Kafka cluster: host:port, several with commas')
+    .option(
+      '--kafka-config <file>',
+      'JSON with the rest of the connection: ssl, sasl, topicPrefix, registry.auth',
+    )
+    .option(
+      '--registry <url>',
+      'Confluent-compatible schema registry (with --kafka; default: a topic of the application)',
+    )
+    .option('--topology <module>', 'module of the topology (default: the one that ran in --data last)')
+    .option('--json', 'print JSON, one value a line')
+
+/** What `--from` and `--to` take. */
+export const placesHelp = `Places of the log are a time (2024-05-01, 2024-05-01T12:00:00Z, milliseconds), a record ("ratings[0]:500": where
+the engine had read all of it before that offset) or a commit ("#1234": before its batch).`
+
 /** Commands that need the declaration and no data: of a module, or of the folder where it ran last. */
 export const withDeclaration = (command: Command): Command =>
   command

@@ -1,19 +1,43 @@
 import { type Command, Option } from 'commander'
 import { act } from './act.ts'
-import { wholeNumber, withTopology } from './command-options.ts'
+import { placesHelp, wholeNumber, withSource, withTopology } from './command-options.ts'
 import { defineTrainingSet } from './training-set.ts'
 
 export function defineReplay(program: Command): void {
   const replay = program.command('replay').description('fold the log again, and compare')
-  withTopology(
+  withSource(
     replay
       .command('audit')
       .description('recompute every prediction at its position and compare it bit for bit'),
-  ).action((options) => act(async () => (await import('../replay-command.ts')).auditCommand(options)))
-  withTopology(
+  )
+    .option('--from <place>', 'compare predictions from here on')
+    .option('--to <place>', 'compare predictions before here')
+    .addHelpText(
+      'after',
+      `
+Writes nothing, and works beside a running engine. Exit code 1 when a prediction differs.
+${placesHelp}
+
+Examples:
+  headwater replay audit --data .headwater/movies
+  headwater replay audit --from "#1200" --to "#1300" --data .headwater/movies
+  headwater replay audit --topology ./topology.ts --kafka localhost:9092 --registry http://localhost:8081`,
+    )
+    .action((options) => act(async () => (await import('../replay-command.ts')).auditCommand(options)))
+  withSource(
     replay.command('rebuild').description('fold all state anew from the inputs and compare the digests'),
-  ).action((options) => act(async () => (await import('../replay-command.ts')).rebuildCommand(options)))
-  withTopology(
+  )
+    .addHelpText(
+      'after',
+      `
+With --kafka the cluster is only read; the state to compare with is that of --data, whose engine must not be running.
+
+Examples:
+  headwater replay rebuild --data .headwater/movies
+  headwater replay rebuild --data .headwater/movies --kafka localhost:9092`,
+    )
+    .action((options) => act(async () => (await import('../replay-command.ts')).rebuildCommand(options)))
+  withSource(
     replay
       .command('drift')
       .description(
@@ -22,12 +46,12 @@ export function defineReplay(program: Command): void {
   )
     .option('--model <name>', 'which model (default: the only one)')
     .option(
-      '--reference-from <time>',
+      '--reference-from <place>',
       'start of what is normal (default: the first half; with --every the window before)',
     )
-    .option('--reference-to <time>', 'its end, not included')
-    .option('--from <time>', 'start of what is judged (default: the second half; with --every all)')
-    .option('--to <time>', 'its end, not included')
+    .option('--reference-to <place>', 'its end, not included')
+    .option('--from <place>', 'start of what is judged (default: the second half; with --every all)')
+    .option('--to <place>', 'its end, not included')
     .option('--every <duration>', 'judge window by window, as 12h or 7d')
     .option('--alpha <number>', 'adjusted p-values at most this are findings (default: 0.01)')
     .option('--least-effect <number>', 'changes smaller than this are let pass (default: 0.1)')
@@ -36,18 +60,24 @@ export function defineReplay(program: Command): void {
     .option('--record', 'append the result to the log as drift-metric events')
     .addHelpText(
       'after',
-      '\nTimes are ISO 8601 or milliseconds. Exit code 1 when there are findings.\n\nExample:\n  headwater replay drift --every 30d --html drift.html --data .headwater/movies',
+      `
+${placesHelp}
+Slices are of event time: a record or a commit stands for its own. Exit code 1 when there are findings.
+
+Examples:
+  headwater replay drift --every 30d --html drift.html --data .headwater/movies
+  headwater replay drift --reference-from "#0" --reference-to "#500" --from "#500" --to "#900" --data .headwater/movies`,
     )
     .action((options) => act(async () => (await import('../drift-command.ts')).driftCommand(options)))
 
-  withTopology(
+  withSource(
     replay
       .command('evaluate')
       .description("a model's served answers against the labels that came, beside a candidate and the mean"),
   )
     .option('--model <name>', 'which model (default: the only one)')
-    .option('--from <time>', 'predictions from this time on')
-    .option('--to <time>', 'predictions before this time')
+    .option('--from <place>', 'predictions from here on')
+    .option('--to <place>', 'predictions before here')
     .option('--candidate <module#model>', 'another topology, replayed over the same log and judged beside')
     .option('--by <what>', 'slices: a feature, a part of an entity key, variant, version, day, week or month')
     .option('--group-by <key>', 'rank the rows that share this part of an entity key')
@@ -61,6 +91,7 @@ export function defineReplay(program: Command): void {
       'after',
       `
 Works beside a running engine and writes nothing. Exit code 1 when a feature or a label looks like a leak.
+${placesHelp}
 
 Examples:
   headwater replay evaluate --data .headwater/movies --by month
@@ -69,7 +100,7 @@ Examples:
     )
     .action((options) => act(async () => (await import('../evaluate-command.ts')).evaluateCommand(options)))
 
-  withTopology(
+  withSource(
     replay
       .command('counterfactual')
       .description(
@@ -78,14 +109,15 @@ Examples:
       .requiredOption('--candidate <module#model>', 'the other topology, replayed over the same log'),
   )
     .option('--model <name>', 'in whose place (default: the only one)')
-    .option('--from <time>', 'requests from this time on')
-    .option('--to <time>', 'requests before this time')
+    .option('--from <place>', 'requests from here on')
+    .option('--to <place>', 'requests before here')
     .option('--threshold <number>', 'answers from here on are yes (default: 0.5)')
     .option('--largest <number>', 'largest differences told of', wholeNumber(0, 10_000), 10)
     .addHelpText(
       'after',
       `
 It compares answers. What people would have done about other answers is not in the log.
+${placesHelp}
 
 Example:
   headwater replay counterfactual --candidate ./next.ts --threshold 0.7 --data .headwater/movies`,
@@ -94,7 +126,7 @@ Example:
       act(async () => (await import('../counterfactual-command.ts')).counterfactualCommand(options)),
     )
 
-  withTopology(
+  withSource(
     replay
       .command('explain <request-id>')
       .description('what is behind one prediction: features, their events, what each did, model, position'),

@@ -1,9 +1,9 @@
 import { type Command, Option } from 'commander'
 import { act } from './act.ts'
-import { offset, wholeNumber, withTopology } from './command-options.ts'
+import { offset, placesHelp, wholeNumber, withSource } from './command-options.ts'
 
 export function defineTrainingSet(replay: Command): void {
-  withTopology(
+  withSource(
     replay
       .command('training-set')
       .description('write labels and features to a file: each row as the model saw it, or would have seen it')
@@ -25,8 +25,8 @@ export function defineTrainingSet(replay: Command): void {
       '--features <module#view>',
       'views that the log never knew, computed as of each row; several with commas, without # all that the module has',
     )
-    .option('--from <time>', 'only rows from this time on')
-    .option('--to <time>', 'only rows before this time')
+    .option('--from <place>', 'only rows from here on')
+    .option('--to <place>', 'only rows before here')
     .option('--until-commit <number>', 'fold so many batches of the log, as a provenance says', offset)
     .option('--with-unlabelled', 'keep rows without a label')
     .option('--with-unserved', 'keep rows of triggers that the model was never asked about')
@@ -63,6 +63,9 @@ Two modes:
              the events before that time, lookups those up to it, of the events that had come when event time passed
              it by --wait. With --model the columns are the model's, and the file has the fields of its trigger.
 With --features, views that did not exist then are read at the same place, by the same code.
+
+${placesHelp}
+In the mode time a record or a commit stands for its event time.
 
 The file is written beside its name and renamed when it is whole. The same command gives the same bytes.
 
