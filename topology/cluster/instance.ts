@@ -4,7 +4,7 @@ import type { RecoveryProgress } from '../../replay/assembly.ts'
 import type { GroupMember } from '../../state/log/member-group.ts'
 import { Door } from '../runtime/door.ts'
 import { Engine, type EngineOptions, type StandbyWork } from '../runtime/engine.ts'
-import { joinInstances, type KafkaWiring } from '../runtime/wire-kafka.ts'
+import type { KafkaWiring } from '../runtime/wire-kafka.ts'
 import { positionOnDisk, rememberedInstance, rememberInstance } from './held-state.ts'
 import { type Assignment, type InstanceAddress, joinMembership, type TaskClaim } from './membership.ts'
 import { type TaskRole, TaskSeat, type TaskStage } from './task-seat.ts'
@@ -88,10 +88,13 @@ export class Instance {
     standby: [],
     owners: new Map(),
     instances: [],
+    doors: [],
   }
   #rebalances = 0
   readonly #runningHere = new Set<string>()
-  /** Instances that were there once and are not now, whose last appends may still be open. */
+  /** Of this process alone: whoever ends what a process had open when it died must not end what its next one opens. */
+  readonly #door: string
+  /** Doors of processes that were there once and are not now, whose last appends may still be open. */
   readonly #gone = new Set<string>()
   #member: GroupMember | undefined
   #failure: unknown
@@ -99,6 +102,7 @@ export class Instance {
 
   private constructor(options: InstanceOptions, id: string, positions: ReadonlyMap<string, number>) {
     this.id = id
+    this.#door = `door-${id}-${randomBytes(4).toString('hex')}`
     this.#options = options
     const { onNotice = () => {} } = options
     this.#seats = new Map(
@@ -137,6 +141,7 @@ export class Instance {
     try {
       instance.#member = await joinMembership({
         self: { id, url: options.url },
+        door: instance.#door,
         capacity: 1,
         tasks: taskIdsOf(topology),
         standbys: options.standbys ?? 1,
@@ -152,7 +157,11 @@ export class Instance {
           for (const seat of instance.#seats.values()) seat.lose()
         },
         onNotice,
-        join: (group) => joinInstances(topology.name, now, kafka, group),
+        async join(group) {
+          // Whoever imports the library without a cluster does not load its client.
+          const { joinInstances } = await import('../runtime/wire-kafka.ts')
+          return await joinInstances(topology.name, now, kafka, group)
+        },
       })
       return instance
     } catch (error) {
@@ -229,9 +238,8 @@ export class Instance {
     const before = this.#assignment
     this.#assignment = assignment
     this.#rebalances++
-    const present = new Set(assignment.instances.map(({ id }) => id))
-    for (const { id } of before.instances) if (!present.has(id)) this.#gone.add(id)
-    for (const id of present) this.#gone.delete(id)
+    for (const door of before.doors) if (!assignment.doors.includes(door)) this.#gone.add(door)
+    for (const door of assignment.doors) this.#gone.delete(door)
     for (const [task, seat] of this.#seats) {
       const role = assignment.active.includes(task)
         ? 'active'
@@ -254,16 +262,18 @@ export class Instance {
   }
 
   /**
-   * Ends what an instance that is gone was appending when it died: readers
-   * would else wait for the cluster to roll it back.
+   * Ends what a process that is gone was appending when it died: readers would
+   * else wait for the cluster to roll it back. Whoever is to run a task does
+   * so, before it takes the task over.
    */
   #settleDoors(): void {
-    const log = this.engine?.log
+    const seat = [...this.#seats.values()].find(({ task }) => this.#roles.get(task) === 'active')
+    const log = seat?.log
     if (log === undefined) return
-    for (const id of [...this.#gone]) {
-      this.#gone.delete(id)
+    for (const door of [...this.#gone]) {
+      this.#gone.delete(door)
       log
-        .writer(doorOf(id))
+        .writer(door)
         .then((writer) => writer.close())
         // It is rolled back a little later then.
         .catch(() => {})
@@ -274,7 +284,7 @@ export class Instance {
   async #openDoor(task: string, { assembly, log }: StandbyWork): Promise<() => Promise<void>> {
     const { now = Date.now, onDoor = () => {} } = this.#options
     const { declaration } = assembly
-    const writer = await log.writer(doorOf(this.id))
+    const writer = await log.writer(this.#door)
     onDoor(task, new Door({ declaration, assembly, log, writer, now, checkRunning() {}, onAppend() {} }))
     return async () => {
       onDoor(task, undefined)
@@ -288,7 +298,7 @@ export class Instance {
       topology,
       data,
       kafka,
-      door: doorOf(this.id),
+      door: this.#door,
       ...(now === undefined ? {} : { now }),
       ...(onNotice === undefined ? {} : { onNotice }),
       ...(onRecovery === undefined ? {} : { onRecovery }),
@@ -297,5 +307,3 @@ export class Instance {
     })
   }
 }
-
-const doorOf = (instance: string): string => `door-${instance}`

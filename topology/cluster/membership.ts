@@ -27,10 +27,14 @@ export interface Assignment {
   readonly owners: ReadonlyMap<string, InstanceAddress>
   /** Everybody who took part. */
   readonly instances: readonly InstanceAddress[]
+  /** The doors of all of them. */
+  readonly doors: readonly string[]
 }
 
 export interface MembershipOptions {
   readonly self: InstanceAddress
+  /** Id of the writer that events come in through at this process; another process of the same instance has another. */
+  readonly door: string
   /** Tasks that this instance can work on at the same time. */
   readonly capacity: number
   /** Every task of the application. */
@@ -51,6 +55,7 @@ export interface MembershipOptions {
 
 /** As the instances tell each other; the version is part of the group's protocol. */
 interface Description extends InstanceAddress {
+  readonly door: string
   readonly capacity: number
   readonly claims: readonly TaskClaim[]
 }
@@ -60,6 +65,7 @@ interface Share {
   readonly standby: readonly string[]
   readonly owners: Readonly<Record<string, InstanceAddress>>
   readonly instances: readonly InstanceAddress[]
+  readonly doors: readonly string[]
 }
 
 /**
@@ -68,11 +74,11 @@ interface Share {
  * given. Resolves after the first assignment.
  */
 export function joinMembership(options: MembershipOptions): Promise<GroupMember> {
-  const { self, capacity, claims, sessionTimeoutMs, formerMemberId, onLost } = options
+  const { self, door, capacity, claims, sessionTimeoutMs, formerMemberId, onLost } = options
   return options.join({
     sessionTimeoutMs,
     ...(formerMemberId === undefined ? {} : { formerMemberId }),
-    describe: () => encode({ ...self, capacity, claims: claims() } satisfies Description),
+    describe: () => encode({ ...self, door, capacity, claims: claims() } satisfies Description),
     assign: (peers) => sharesOf(peers, options),
     onRound: (round) => options.onAssignment(assignmentOf(round), round.memberId),
     onLost,
@@ -100,10 +106,11 @@ function sharesOf(
     for (const task of active) owners[task] = addressOf.get(memberIdOf(key))!
   }
   const instances = [...addressOf.values()].sort((left, right) => (left.id < right.id ? -1 : 1))
+  const doors = described.map(({ door }) => door)
   return new Map(
     [...given].map(([key, { active, standby }]) => [
       memberIdOf(key),
-      encode({ active, standby, owners, instances } satisfies Share),
+      encode({ active, standby, owners, instances, doors } satisfies Share),
     ]),
   )
 }
@@ -137,7 +144,7 @@ const memberIdOf = (key: string): string => key.slice(key.indexOf('\0') + 1)
 function assignmentOf({ generation, assignment }: GroupRound): Assignment {
   // A member that the leader knew nothing of gets nothing; the next round makes up for it.
   if (assignment.length === 0) {
-    return { generation, active: [], standby: [], owners: new Map(), instances: [] }
+    return { generation, active: [], standby: [], owners: new Map(), instances: [], doors: [] }
   }
   const { owners, ...rest } = decode(assignment) as Share
   return { generation, ...rest, owners: new Map(Object.entries(owners)) }

@@ -1,6 +1,7 @@
 import type { RecoveryProgress } from '../../replay/assembly.ts'
 import { CommitFollower } from '../../replay/commit-follower.ts'
 import { isEngineError } from '../../state/contracts/engine-error.ts'
+import type { Log } from '../../state/log/log.ts'
 import type { Engine, StandbyWork } from '../runtime/engine.ts'
 
 /** What an instance is to do about a task. */
@@ -69,6 +70,8 @@ export class TaskSeat {
   #stoppedIn = -1
   /** Out of the group: whoever is in it decides. */
   #isLost = false
+  /** How often it came back into the group after the others had gone on without it. */
+  #returns = 0
   #isClosed = false
   #stage: TaskStage = 'idle'
   #engine: Engine | undefined
@@ -112,7 +115,13 @@ export class TaskSeat {
     return (await this.#follower?.behindOffsets()) ?? 0
   }
 
+  /** The log, while the task's state is open here. */
+  get log(): Log | undefined {
+    return this.#engine?.log ?? this.#following?.log
+  }
+
   assign(role: TaskRole, generation: number): void {
+    if (this.#isLost) this.#returns++
     this.#wanted = role
     this.#generation = generation
     this.#isLost = false
@@ -201,18 +210,23 @@ export class TaskSeat {
     this.#following = work
     this.#follower = follower
     this.#setStage('standby')
-    const end = await this.#options.onFollowing(work)
-    try {
-      await this.#followUntilTaken(follower, work)
-    } finally {
-      await end()
+    for (let isTaken = false; !isTaken; ) {
+      const end = await this.#options.onFollowing(work)
+      try {
+        isTaken = await this.#followUntilTaken(follower, work)
+      } finally {
+        await end()
+      }
     }
     const { commits, records } = follower.followed
     return { commits, of: commits, records }
   }
 
-  async #followUntilTaken(follower: CommitFollower, work: StandbyWork): Promise<void> {
+  /** False when it has to begin again: the others have ended what it had open while it was away. */
+  async #followUntilTaken(follower: CommitFollower, work: StandbyWork): Promise<boolean> {
+    const returns = this.#returns
     while (!this.#mayTake) {
+      if (this.#returns > returns) return false
       const { signal } = this.#changed
       const appended = work.log.appended(signal)
       await follower.catchUp(signal)
@@ -231,6 +245,7 @@ export class TaskSeat {
     await work.take()
     await follower.catchUp()
     await follower.end()
+    return true
   }
 
   async #endIfUnwanted({ assembly }: StandbyWork): Promise<void> {

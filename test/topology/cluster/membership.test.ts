@@ -16,6 +16,7 @@ async function join(group: MemoryGroup, id: string, claims: readonly TaskClaim[]
   const joined: { claims: readonly TaskClaim[] } = { claims }
   const member = await joinMembership({
     self: { id, url: `http://${id}:7070` },
+    door: `door-${id}`,
     capacity: 1,
     tasks: ['app-0'],
     standbys: 1,
@@ -49,6 +50,7 @@ describe('membership', () => {
       standby: [],
       owners,
       instances,
+      doors: ['door-two', 'door-one'],
     })
     expect(one.assignments.at(-1)).toEqual({
       generation: 2,
@@ -56,6 +58,7 @@ describe('membership', () => {
       standby: ['app-0'],
       owners,
       instances,
+      doors: ['door-two', 'door-one'],
     })
   })
 
