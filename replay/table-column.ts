@@ -26,7 +26,8 @@ export interface ByteSink {
   write(bytes: Uint8Array): void
 }
 
-export type TableFormat = 'parquet' | 'csv' | 'ndjson'
+/** What a table is written as. */
+export type TableFormat = 'parquet' | 'avro' | 'csv' | 'ndjson'
 
 /** Rows of a table in their order, by column; numbers of a timestamp column are ms since 1970. */
 export interface TableChunk {

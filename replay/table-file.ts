@@ -3,6 +3,7 @@ import {
   fsyncSync,
   openSync,
   readdirSync,
+  readSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -10,6 +11,7 @@ import {
 } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { EngineError } from '../state/contracts/engine-error.ts'
+import { AvroTable } from './table-avro.ts'
 import type { ByteSink, ColumnValues, TableColumn, TableFormat, TableWriter } from './table-column.ts'
 import { ParquetTable } from './table-parquet.ts'
 import { CsvTable, NdjsonTable } from './table-text.ts'
@@ -66,22 +68,26 @@ export class TableFile {
   /** Bytes written so far. */
   bytes = 0
   readonly path: string
-  readonly #partial: string
+  #partial: string
   readonly #format: TableFormat
   readonly #table: TableWriter
+  /** Its header is written last, before rows that lie in a file of their own until then. */
+  readonly #avro: AvroTable | undefined
   #fd: number
 
   constructor(path: string, format: TableFormat, columns: readonly TableColumn[]) {
     this.path = resolve(path)
     this.#format = format
-    this.#partial = unfinishedName(path, 'part')
+    this.#partial = unfinishedName(path, format === 'avro' ? 'rows' : 'part')
     try {
       this.#fd = openSync(this.#partial, 'w')
     } catch (error) {
       throw unwritable(path, 'opened', error)
     }
     const sink: ByteSink = { write: (bytes) => this.#append(bytes) }
-    if (format === 'parquet') this.#table = new ParquetTable(sink, columns)
+    this.#avro = format === 'avro' ? new AvroTable(sink, columns) : undefined
+    if (this.#avro !== undefined) this.#table = this.#avro
+    else if (format === 'parquet') this.#table = new ParquetTable(sink, columns)
     else if (format === 'csv') this.#table = new CsvTable(sink, columns)
     else this.#table = new NdjsonTable(sink, columns)
   }
@@ -93,11 +99,12 @@ export class TableFile {
   /** Text formats have no place for metadata: theirs goes to `<name>.provenance.json` beside it. */
   finish(metadata: Readonly<Record<string, string>>): void {
     this.#table.finish(metadata)
+    if (this.#avro !== undefined) this.#putBehind(this.#avro.header(metadata))
     try {
       fsyncSync(this.#fd)
       closeSync(this.#fd)
       this.#fd = -1
-      if (this.#format !== 'parquet') {
+      if (this.#format === 'csv' || this.#format === 'ndjson') {
         const beside = `${this.path}.provenance.json`
         const partial = unfinishedName(this.path, 'provenance')
         writeFileSync(partial, `${JSON.stringify(metadata, undefined, 2)}\n`)
@@ -114,6 +121,31 @@ export class TableFile {
     if (this.#fd >= 0) closeSync(this.#fd)
     this.#fd = -1
     rmSync(this.#partial, { force: true })
+  }
+
+  /** Goes on in a new file that begins with the header and then holds all that was written. */
+  #putBehind(header: Uint8Array): void {
+    const rows = this.#partial
+    try {
+      closeSync(this.#fd)
+      this.#partial = unfinishedName(this.path, 'part')
+      this.#fd = openSync(this.#partial, 'w')
+      const source = openSync(rows, 'r')
+      try {
+        this.bytes = 0
+        this.#append(header)
+        const piece = Buffer.allocUnsafe(1 << 20)
+        for (let count = readSync(source, piece); count > 0; count = readSync(source, piece)) {
+          this.#append(piece.subarray(0, count))
+        }
+      } finally {
+        closeSync(source)
+      }
+    } catch (error) {
+      throw error instanceof EngineError ? error : unwritable(this.path, 'written', error)
+    } finally {
+      rmSync(rows, { force: true })
+    }
   }
 
   #append(bytes: Uint8Array): void {

@@ -19,6 +19,7 @@ export const chunkRows = 20_000
 /** @throws EngineError `table-unreadable` */
 export async function openTable(path: string, format: TableFormat): Promise<TableReader> {
   try {
+    if (format === 'avro') throw new RangeError('Avro files are written here, and not read')
     if (format === 'csv') return await csvTable(path)
     if (format === 'ndjson') return await ndjsonTable(path)
     return await ParquetReader.open(path)

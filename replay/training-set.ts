@@ -248,10 +248,10 @@ function modelOf({ models }: Declaration, name: string | undefined): Model {
 
 export function formatOf(path: string): TableFormat {
   const ending = extname(path).slice(1).toLowerCase()
-  if (ending === 'parquet' || ending === 'csv' || ending === 'ndjson') return ending
+  if (ending === 'parquet' || ending === 'avro' || ending === 'csv' || ending === 'ndjson') return ending
   if (ending === 'jsonl') return 'ndjson'
   throw new RangeError(
-    `"${path}" does not tell its format; end it in .parquet, .csv, .ndjson or .jsonl, or give the format`,
+    `"${path}" does not tell its format; end it in .parquet, .avro, .csv, .ndjson or .jsonl, or give the format`,
   )
 }
 

@@ -7,7 +7,7 @@ export function defineTrainingSet(replay: Command): void {
     replay
       .command('training-set')
       .description('write labels and features to a file: each row as the model saw it, or would have seen it')
-      .requiredOption('--out <file>', 'the file: .parquet, .csv, .ndjson or .jsonl'),
+      .requiredOption('--out <file>', 'the file: .parquet, .avro, .csv, .ndjson or .jsonl'),
   )
     .option('--model <name>', 'whose predictions are the rows (default: the only one)')
     .option(
@@ -67,13 +67,15 @@ With --features, views that did not exist then are read at the same place, by th
 ${placesHelp}
 In the mode time a record or a commit stands for its event time.
 
-The file is written beside its name and renamed when it is whole. The same command gives the same bytes.
+The file is written beside its name and renamed when it is whole. The same command gives the same bytes. Where the rows
+come from stands in the metadata of a Parquet or Avro file, and beside a text file in <file>.provenance.json.
 
 Examples:
   headwater replay training-set --out train.parquet --data .headwater/movies
   headwater replay training-set --out train.parquet --split 2018-01-01,2018-06-01 --gap 7d --data .headwater/movies
   headwater replay training-set --out churn.parquet --labels churn.csv --time-column asked_at --key userId=customer \\
     --data .headwater/movies
+  headwater replay training-set --out train.avro --from "#1000" --data .headwater/movies
   headwater replay training-set --out new.parquet --features ./idea.ts#genre-mood --data .headwater/movies`,
     )
     .action((options) =>
