@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { hostname } from 'node:os'
 import type { Declaration } from '../../models/declaration.ts'
-import { Instance } from '../cluster/instance.ts'
+import { Instance, isInstanceId } from '../cluster/instance.ts'
 import { startInstanceServer } from '../http/instance-server.ts'
 import type { Engine } from '../runtime/engine.ts'
 import type { KafkaWiring } from '../runtime/wire-kafka.ts'
@@ -32,6 +32,9 @@ const failureLookMs = 500
 /** Runs this process as one of an application's instances until it is told to stop. */
 export async function runInstance(run: InstanceRun): Promise<void> {
   const { declaration, data, kafka, say, stopped, instanceId, standbys, sessionTimeoutMs } = run
+  if (instanceId !== undefined && !isInstanceId(instanceId)) {
+    throw new CliError(`--instance-id takes up to 64 letters, digits, ".", "_" and "-", got "${instanceId}"`)
+  }
   const advertised = run.advertise === undefined ? undefined : originOf(run.advertise)
   const server = await startInstanceServer({
     host: run.host,

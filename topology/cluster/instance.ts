@@ -66,8 +66,11 @@ export interface InstanceStatus extends InstanceAddress {
 /** Ids of the tasks of an application: the one that owns every partition. */
 export const taskIdsOf = ({ name }: Declaration): readonly string[] => [`${name}-0`]
 
+/** Ids stand in headers and in the names of writers. */
+export const isInstanceId = (text: string): boolean => /^[A-Za-z0-9._-]{1,64}$/.test(text)
+
 /** The id of the instance of a data folder: the one given, else the one it had before, else a new one. */
-export const instanceIdOf = (data: string, given: string | undefined): string =>
+const instanceIdOf = (data: string, given: string | undefined): string =>
   given ?? rememberedInstance(data)?.id ?? randomBytes(4).toString('hex')
 
 /**
@@ -135,6 +138,9 @@ export class Instance {
     const positions = new Map<string, number>()
     for (const task of taskIdsOf(topology)) positions.set(task, await positionOnDisk(data, task))
     const id = instanceIdOf(data, options.id)
+    if (!isInstanceId(id)) {
+      throw new TypeError(`Instance: id must be up to 64 letters, digits, ".", "_" and "-", got "${id}"`)
+    }
     const formerMemberId = rememberedInstance(data)?.memberId
     rememberInstance(data, { id, ...(formerMemberId === undefined ? {} : { memberId: formerMemberId }) })
     const instance = new Instance(options, id, positions)
@@ -226,7 +232,9 @@ export class Instance {
   #claims(): readonly TaskClaim[] {
     if (this.#isClosed) return []
     return [...this.#seats.values()]
-      .filter(({ position, activeSince }) => position > 0 || activeSince !== undefined)
+      .filter(
+        ({ wasStopped, position, activeSince }) => !wasStopped && (position > 0 || activeSince !== undefined),
+      )
       .map(({ task, position, activeSince }) => ({
         task,
         position,

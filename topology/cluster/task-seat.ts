@@ -67,7 +67,7 @@ export class TaskSeat {
   #wanted: TaskRole = 'none'
   #generation = -1
   /** The round in which this instance was stopped as the active one. */
-  #stoppedIn = -1
+  #stoppedIn = -2
   /** Out of the group: whoever is in it decides. */
   #isLost = false
   /** How often it came back into the group after the others had gone on without it. */
@@ -108,6 +108,11 @@ export class TaskSeat {
   /** The round in which this instance was told to run the task, while it does so or is about to. */
   get activeSince(): number | undefined {
     return this.#activeSince
+  }
+
+  /** The task could not go on here in this round: somebody else is to try first. */
+  get wasStopped(): boolean {
+    return this.#stoppedIn === this.#generation
   }
 
   /** How much of the commits on the log a standby has not followed yet, in offsets of their topic. */
