@@ -6,6 +6,7 @@ import type { KeyedStore } from '../state/store/keyed-store.ts'
 import { orderedStore } from '../state/store/ordered-store.ts'
 import type { PackedKey } from '../state/store/packed-key.ts'
 import type { OrderedStore, StateStore } from '../state/store/state-store.ts'
+import { WindowStore } from '../state/store/window-store.ts'
 import { DropCounter } from './drop-counter.ts'
 import type { ViewState } from './feature/view-state.ts'
 import type { Drop, OperatorContext, StreamRecord } from './operator.ts'
@@ -57,12 +58,13 @@ export class Graph implements TaskGraph {
   readonly drops = new DropCounter()
   /** Who hears of the records of a topic; plain lists, since a subject makes a closure for every record. */
   readonly #sources = new Map<string, Subscriber<TaskRecord>[]>()
-  readonly #named = new Map<string, OrderedStore<unknown>>()
+  readonly #named = new Map<string, OrderedStore<unknown> | WindowStore>()
   readonly #parts: readonly GraphPart[]
   readonly #context: GraphContext
   readonly #views: ReadonlyMap<string, ViewState>
   readonly #gate: RecordGate | undefined
   readonly #timeCallbacks: ((streamTimeMs: TimestampMs) => void)[] = []
+  readonly #batchCallbacks: (() => void)[] = []
   readonly #stores: StateStore[]
   readonly #keyedStores: KeyedStore[]
   #streamTimeMs: TimestampMs = Number.NEGATIVE_INFINITY
@@ -134,6 +136,11 @@ export class Graph implements TaskGraph {
     this.#throwFailure(record)
   }
 
+  endBatch(): void {
+    for (const callback of this.#batchCallbacks) callback()
+    if (this.#failure !== undefined) this.#throwFailure(this.#inHand)
+  }
+
   answer(record: TaskRecord): void {
     this.#inHand = record
     // One that is refused is told so in its turn.
@@ -176,6 +183,13 @@ export class Graph implements TaskGraph {
         graph.#named.set(name, store as OrderedStore<unknown>)
         return store
       },
+      windowStore(name, width, columns) {
+        const store = new WindowStore(name, width, columns)
+        if (graph.#named.has(name))
+          throw new RangeError(`store "${name}" is asked for twice; names are unique`)
+        graph.#named.set(name, store)
+        return store
+      },
       drop(drop: Drop) {
         graph.drops.count(drop)
       },
@@ -190,6 +204,9 @@ export class Graph implements TaskGraph {
       },
       onStreamTime(callback) {
         graph.#timeCallbacks.push(callback)
+      },
+      onBatchEnd(callback) {
+        graph.#batchCallbacks.push(callback)
       },
       view(name) {
         const found = graph.#views.get(name)

@@ -2,6 +2,7 @@ import type { Observable, OperatorFunction } from 'rxjs'
 import type { DurationMs, TimestampMs } from '../state/contracts/units.ts'
 import type { RecordHeader } from '../state/log/record-batch.ts'
 import type { OrderedStore } from '../state/store/state-store.ts'
+import type { WindowStore } from '../state/store/window-store.ts'
 
 /** An event with key, event time and where it came from, on its way through a graph. */
 export interface StreamRecord<Key = unknown, Value = unknown> {
@@ -38,6 +39,8 @@ export interface OperatorContext {
    * records flow: what was saved is loaded in between.
    */
   store<Value>(name: string): OrderedStore<Value>
+  /** Windows of `width` doubles each under `name`, kept the same way; `columns` says what the doubles are. */
+  windowStore(name: string, width: number, columns: string): WindowStore
   drop(drop: Drop): void
   /** Sends the record to the dead-letter topic with this reason. */
   deadLetter(record: StreamRecord, reason: string): void
@@ -53,6 +56,8 @@ export interface OperatorContext {
    * next record, in order of registration. For closing windows and punctuators.
    */
   onStreamTime(callback: (streamTimeMs: TimestampMs) => void): void
+  /** Calls back behind the last record of each batch, in order of registration, before it is committed. */
+  onBatchEnd(callback: () => void): void
 }
 
 /**

@@ -18,6 +18,8 @@ export interface TaskGraph {
   answer(record: TaskRecord): void
   /** Greatest event time processed; set when a checkpoint is loaded. */
   streamTimeMs: TimestampMs
+  /** Called behind the last record of a batch, before it is committed. */
+  endBatch(): void
   /** Lets stores shrink to their bounds; between batches, once a checkpoint holds everything. */
   evict(): void
 }
@@ -344,6 +346,7 @@ export class Task {
       this.offsets[index] = record.offset + 1
       this.processed++
     }
+    graph.endBatch()
     for (const [index, input] of this.inputs.entries()) this.offsets[index] = input.position
     this.#processingMs += this.#options.elapsedMs() - startedMs
   }

@@ -10,6 +10,8 @@ export interface StageHandlers<In> {
   next(record: In): void
   /** Called after the record that moved stream time was handled by all operators of the task. */
   streamTime?(streamTimeMs: TimestampMs): void
+  /** Called behind the last record of each batch. */
+  batchEnd?(): void
 }
 
 /** The same with two inputs. */
@@ -31,6 +33,15 @@ export function connectStage<In extends StreamRecord, Out>(
   const out = new Subject<Out>()
   const handlers = build((record) => out.next(record))
   listenToTime(context, handlers)
+  if (handlers.batchEnd !== undefined) {
+    context.onBatchEnd(() => {
+      try {
+        handlers.batchEnd?.()
+      } catch (error) {
+        context.functionFailed(error)
+      }
+    })
+  }
   return (source) => subscribeOnce(out, [feed(context, source, (record) => handlers.next(record))])
 }
 

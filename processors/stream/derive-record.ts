@@ -9,7 +9,8 @@ export interface Origin {
   readonly offset: number
 }
 
-const noHeaders: readonly RecordHeader[] = []
+/** Of a record that has none. */
+export const noHeaders: readonly RecordHeader[] = []
 
 /** The origin of results that no record caused: stream time was moved from outside. */
 export const noOrigin: Origin = { topic: '', partition: -1, offset: -1 }

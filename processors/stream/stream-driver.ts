@@ -4,6 +4,7 @@ import type { RecordHeader } from '../../state/log/record-batch.ts'
 import type { Database, DatabaseWrite } from '../../state/store/database.ts'
 import { orderedStore } from '../../state/store/ordered-store.ts'
 import type { OrderedStore } from '../../state/store/state-store.ts'
+import { WindowStore } from '../../state/store/window-store.ts'
 import type { Drop, OperatorContext, StreamRecord } from '../operator.ts'
 
 /** What a graph is built of: the inputs, in the order that breaks ties, and the outputs to read. */
@@ -60,8 +61,9 @@ const driverStore = 'stream-driver'
 export class StreamDriver {
   readonly #inputs = new Map<string, Subject<StreamRecord>>()
   readonly #outputs = new Map<string, StreamRecord[]>()
-  readonly #stores = new Map<string, OrderedStore<unknown>>()
+  readonly #stores = new Map<string, OrderedStore<unknown> | WindowStore>()
   readonly #callbacks: ((streamTimeMs: TimestampMs) => void)[] = []
+  readonly #batchCallbacks: (() => void)[] = []
   readonly #own: OrderedStore<DriverClock | number>
   readonly #drops: Drop[] = []
   readonly #deadLetters: { readonly record: StreamRecord; readonly reason: string }[] = []
@@ -155,6 +157,12 @@ export class StreamDriver {
     this.#tellTime()
   }
 
+  /** Ends a batch, as a task does before it commits. */
+  endBatch(): void {
+    for (const callback of this.#batchCallbacks) callback()
+    this.#rethrow()
+  }
+
   /** What came out since the last read, in order. */
   read<Out extends StreamRecord = StreamRecord>(output: string): Out[] {
     const records = this.#outputs.get(output)
@@ -195,6 +203,13 @@ export class StreamDriver {
         driver.#stores.set(name, store as OrderedStore<unknown>)
         return store
       },
+      windowStore: (name, width, columns) => {
+        if (driver.#stores.has(name))
+          throw new RangeError(`store "${name}" is asked for twice; names are unique`)
+        const store = new WindowStore(name, width, columns)
+        driver.#stores.set(name, store)
+        return store
+      },
       drop: (drop) => {
         driver.#drops.push(drop)
       },
@@ -204,6 +219,9 @@ export class StreamDriver {
       // Whoever drives a stream by hand wants to see at once what failed, and where.
       functionFailed: (error) => {
         driver.#failure ??= { error }
+      },
+      onBatchEnd: (callback) => {
+        driver.#batchCallbacks.push(callback)
       },
       onStreamTime: (callback) => {
         driver.#callbacks.push(callback)

@@ -1,66 +1,70 @@
 import type { TimestampMs } from '../../state/contracts/units.ts'
-import type { KeyPart, OrderedKey, OrderedStore } from '../../state/store/state-store.ts'
+import type { KeyPart } from '../../state/store/state-store.ts'
 import type { StreamRecord } from '../operator.ts'
 import type { StageHandlers } from '../stream/connect-stage.ts'
 import { noOrigin, type Origin, originOf } from '../stream/derive-record.ts'
-import { packKey, unpackKey } from '../stream/record-key.ts'
+import { columnCells } from './column-cells.ts'
+import { objectCells } from './object-cells.ts'
 import type { AlignedWindows } from './time-windows.ts'
 import type { WindowSpan, WindowStage } from './window.ts'
-import { windowClock } from './window-clock.ts'
+import type { WindowCells } from './window-cells.ts'
+import { type WindowClock, windowClock } from './window-clock.ts'
 import { lateResult, resultTimeOf, windowResult } from './window-result.ts'
 import { isCountable, type StageSetup } from './window-stage.ts'
 
-interface WindowCell {
-  state: unknown
-  latestMs: TimestampMs
-  /** Records so far; kept only for emission by count. */
-  count: number
-  /** Given out when its end had come. */
-  fired: boolean
-}
-
-/**
- * Tumbling, hopping and calendar windows.
- *
- * Store `<name>-windows`: where the partition's time closes, `[start, key]`,
- * so that closing is one walk in the order in which results come out; where
- * each key's own time closes, `[key, start]`.
- */
+/** Tumbling, hopping and calendar windows. */
 export function alignedStage<In extends StreamRecord, Input, State, Output>(
   setup: StageSetup<In, Input, State, Output, AlignedWindows>,
 ): StageHandlers<In> {
-  const { name, windows, fold, states, context, out, emit, resultTime } = setup
-  const { graceMs, leastSizeMs, greatestSizeMs } = windows
-  const cells: OrderedStore<WindowCell> = context.store(`${name}-windows`)
+  const { name, windows, fold, states, context } = setup
   const clock = windowClock(name, setup.closing, context)
+  if (fold.columns !== undefined && !clock.byKey) {
+    return stageOver(setup, clock, columnCells(name, windows, fold.columns, context))
+  }
+  return stageOver(setup, clock, objectCells(name, windows, fold, states, clock.byKey, context))
+}
+
+/** A result that waits for the end of the batch. */
+interface Awaited<Cell> {
+  readonly cell: Cell
+  readonly span: WindowSpan
+  /** The record that touched the window first in this batch. */
+  readonly cause: Origin
+}
+
+function stageOver<In extends StreamRecord, Input, State, Output, Cell>(
+  setup: StageSetup<In, Input, State, Output, AlignedWindows>,
+  clock: WindowClock<In>,
+  cells: WindowCells<Input, Output, Cell>,
+): StageHandlers<In> {
+  const { name, windows, context, out, emit, resultTime } = setup
+  const { graceMs } = windows
   const byCount = typeof emit === 'object' ? emit : undefined
   const emitsUpdates = emit === 'update' || emit === 'update-and-close'
   const stageAtEnd: WindowStage = emit === 'end' ? 'on-time' : 'final'
   const firesAfterMs = emit === 'end' ? 0 : graceMs
-  const firesAtAll = emit !== 'update' && byCount === undefined
+  const firesAtAll = emit === 'close' || emit === 'update-and-close' || emit === 'end'
   let cause: Origin = noOrigin
   // No window ends before this; undefined: not known since the start.
   let earliestEndMs: TimestampMs | undefined
+  let awaited: Awaited<Cell>[] = []
 
-  const place = (key: KeyPart, startMs: TimestampMs): OrderedKey =>
-    clock.byKey ? [key, startMs] : [startMs, key]
-
-  const give = (stage: WindowStage, from: Origin, key: KeyPart, span: WindowSpan, cell: WindowCell): void => {
-    const at = resultTimeOf(resultTime, span.startMs, span.endMs - 1, cell.latestMs)
-    const value = fold.finish(states.load(cell.state), span.endMs)
-    out(windowResult(stage, from, unpackKey(key) as In['key'], span, value, at))
+  const give = (stage: WindowStage, from: Origin, span: WindowSpan, cell: Cell): void => {
+    const at = resultTimeOf(resultTime, span.startMs, span.endMs - 1, cells.latestMs(cell))
+    out(windowResult(stage, from, cells.keyOf(cell) as In['key'], span, cells.answer(cell, span.endMs), at))
   }
 
-  /** Entries whose windows end after `afterMs` and at or before `upToMs`, by window, then by key. */
-  function* ended(key: KeyPart, afterMs: TimestampMs, upToMs: TimestampMs) {
-    const scope = clock.byKey ? [key] : []
-    const from = afterMs === Number.NEGATIVE_INFINITY ? scope : [...scope, afterMs - greatestSizeMs]
-    const to = [...scope, upToMs - leastSizeMs + 1]
-    for (const [at, cell] of cells.range(from, to)) {
-      const startMs = at[clock.byKey ? 1 : 0] as TimestampMs
-      const endMs = windows.endOf(startMs)
-      if (endMs > afterMs && endMs <= upToMs)
-        yield { at, owner: at[clock.byKey ? 0 : 1]!, startMs, endMs, cell }
+  /** Gives what is awaited of windows that end at or before `upToMs`. */
+  const giveAwaited = (upToMs: TimestampMs): void => {
+    const waiting = awaited
+    awaited = []
+    for (const each of waiting) {
+      if (each.span.endMs > upToMs) {
+        awaited.push(each)
+        continue
+      }
+      cells.settle(each.cell)
+      give('update', each.cause, each.span, each.cell)
     }
   }
 
@@ -70,50 +74,39 @@ export function alignedStage<In extends StreamRecord, Input, State, Output>(
     if (firesAtAll) {
       const firedMs = clock.fired(key)
       let hasGiven = false
-      for (const { owner, startMs, endMs, cell, at } of ended(key, firedMs, fireMs)) {
-        if (cell.fired) continue
+      for (const { startMs, endMs, cell } of cells.ended(key, firedMs, fireMs)) {
+        if (cells.isFired(cell)) continue
         hasGiven = true
-        if (emit === 'end') cells.put(at, { ...cell, fired: true })
-        give(stageAtEnd, cause, owner, { startMs, endMs }, cell)
+        if (emit === 'end') cells.fire(cell)
+        give(stageAtEnd, cause, { startMs, endMs }, cell)
       }
       // Only then: calls that have nothing to give are left out or not, by what is in memory since the start.
       if (hasGiven && fireMs > firedMs) clock.setFired(key, fireMs)
     }
-    for (const { at } of ended(key, Number.NEGATIVE_INFINITY, nowMs - graceMs)) cells.delete(at)
-    if (!clock.byKey) earliestEndMs = earliestEnd()
-  }
-
-  const earliestEnd = (): TimestampMs => {
-    for (const [at] of cells.range()) {
-      // An open window that has fired would otherwise hold the clock's hand at its end.
-      const endMs = windows.endOf(at[0] as TimestampMs)
-      return emit === 'end' ? Number.NEGATIVE_INFINITY : endMs
-    }
-    return Number.POSITIVE_INFINITY
+    // A window that is let go of must have said its last word.
+    giveAwaited(nowMs - graceMs)
+    cells.remove(key, nowMs - graceMs)
+    // An open window that has fired would otherwise hold the clock's hand at its end.
+    if (!clock.byKey)
+      earliestEndMs = emit === 'end' ? endOfNone(cells.earliestEndMs()) : cells.earliestEndMs()
   }
 
   const count = (record: In, key: KeyPart, span: WindowSpan, nowMs: TimestampMs): void => {
-    const at = place(key, span.startMs)
-    const atMs = record.timestampMs
-    const before = cells.get(at)
-    const cell: WindowCell = before ?? { state: undefined, latestMs: atMs, count: 0, fired: false }
-    const state = before === undefined ? fold.init() : states.load(before.state)
-    cell.state = states.save(fold.add(state, setup.input(record), atMs))
-    if (atMs > cell.latestMs) cell.latestMs = atMs
+    const cell = cells.add(key, span.startMs, setup.input(record), record.timestampMs)
     if (earliestEndMs !== undefined && span.endMs < earliestEndMs) earliestEndMs = span.endMs
-    if (byCount !== undefined) {
-      cell.count++
-      if (cell.count % byCount.everyCount === 0) {
-        give('update', record, key, span, cell)
-        if (byCount.purge) cell.state = states.save(fold.init())
+    if (emit === 'commit') {
+      if (cells.await(cell)) awaited.push({ cell, span, cause })
+    } else if (byCount !== undefined) {
+      if (cells.count(cell) % byCount.everyCount === 0) {
+        give('update', record, span, cell)
+        if (byCount.purge) cells.purge(cell)
       }
     } else if (emitsUpdates) {
-      give('update', record, key, span, cell)
+      give('update', record, span, cell)
     } else if (emit === 'end' && span.endMs <= nowMs) {
-      give(cell.fired ? 'correction' : 'on-time', record, key, span, cell)
-      cell.fired = true
+      give(cells.isFired(cell) ? 'correction' : 'on-time', record, span, cell)
+      cells.fire(cell)
     }
-    cells.put(at, cell)
   }
 
   return {
@@ -126,7 +119,7 @@ export function alignedStage<In extends StreamRecord, Input, State, Output>(
         return
       }
       if (!isCountable(name, record, context)) return
-      const key = packKey(record.key)
+      const key = cells.pack(record.key)
       clock.observe(key, record.timestampMs)
       const nowMs = clock.now(key)
       for (const span of windows.containing(record.timestampMs)) {
@@ -142,5 +135,9 @@ export function alignedStage<In extends StreamRecord, Input, State, Output>(
       if (clock.byKey) close(key, nowMs)
     },
     ...(clock.followsStreamTime ? { streamTime: () => close(null, clock.now(null)) } : {}),
+    ...(emit === 'commit' ? { batchEnd: () => giveAwaited(Number.POSITIVE_INFINITY) } : {}),
   }
 }
+
+const endOfNone = (earliestEndMs: TimestampMs): TimestampMs =>
+  earliestEndMs === Number.POSITIVE_INFINITY ? earliestEndMs : Number.NEGATIVE_INFINITY

@@ -56,6 +56,10 @@ export function hopping({ sizeMs, advanceMs, graceMs, acrossEpoch = false }: Hop
   requireDuration('window sizeMs', sizeMs, { least: 1 })
   requireDuration('window advanceMs', advanceMs, { least: 1, most: sizeMs })
   requireDuration('window graceMs', graceMs)
+  // The windows of one record are mostly those of the next.
+  let last: readonly WindowSpan[] = []
+  let lastFromMs = Number.POSITIVE_INFINITY
+  let lastToMs = Number.NEGATIVE_INFINITY
   return {
     kind: 'aligned',
     graceMs,
@@ -63,10 +67,16 @@ export function hopping({ sizeMs, advanceMs, graceMs, acrossEpoch = false }: Hop
     greatestSizeMs: sizeMs,
     endOf: (startMs) => startMs + sizeMs,
     containing(atMs) {
+      if (atMs >= lastFromMs && atMs < lastToMs) return last
       const spans: WindowSpan[] = []
       let startMs = (Math.floor((atMs - sizeMs) / advanceMs) + 1) * advanceMs
       if (!acrossEpoch && atMs >= 0 && startMs < 0) startMs = 0
       for (; startMs <= atMs; startMs += advanceMs) spans.push({ startMs, endMs: startMs + sizeMs })
+      if (sizeMs % advanceMs === 0 && spans[0] !== undefined) {
+        last = spans
+        lastFromMs = spans[spans.length - 1]!.startMs
+        lastToMs = lastFromMs + advanceMs
+      }
       return spans
     },
   }

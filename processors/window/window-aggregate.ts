@@ -40,7 +40,7 @@ export interface WindowAggregateOptions<In extends StreamRecord, Input, State, O
  * window.
  *
  * @throws RangeError for emission by a count below 1 or of sliding or count
- *   windows, a negative disorder, or sessions of an aggregate that cannot merge.
+ *   windows, emission by commit of any but aligned windows, a negative disorder, or sessions of an aggregate that cannot merge.
  */
 export function windowAggregate<In extends StreamRecord, Input, State, Output>(
   options: WindowAggregateOptions<In, Input, State, Output>,
@@ -51,6 +51,9 @@ export function windowAggregate<In extends StreamRecord, Input, State, Output>(
     throw new RangeError(
       `"${name}" emits ${windows.kind} windows by count, expected aligned or session windows`,
     )
+  }
+  if (emit === 'commit' && windows.kind !== 'aligned') {
+    throw new RangeError(`"${name}" emits ${windows.kind} windows by commit, expected aligned windows`)
   }
   checkClosing(closing)
   if (windows.kind === 'session' && fold.merge === undefined) {

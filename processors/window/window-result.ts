@@ -1,6 +1,6 @@
 import type { DurationMs, TimestampMs } from '../../state/contracts/units.ts'
 import type { StreamRecord } from '../operator.ts'
-import { deriveRecord, type Origin, plainRecord } from '../stream/derive-record.ts'
+import { noHeaders, type Origin, plainRecord } from '../stream/derive-record.ts'
 import type { ResultTime, WindowResult, WindowSpan, WindowStage } from './window.ts'
 
 export function windowResult<Key, Value>(
@@ -11,7 +11,16 @@ export function windowResult<Key, Value>(
   value: Value | null,
   timestampMs: TimestampMs,
 ): WindowResult<Key, Value> {
-  return { ...deriveRecord(from, { key, startMs, endMs }, value, timestampMs), stage }
+  return {
+    key: { key, startMs, endMs },
+    value,
+    timestampMs,
+    topic: from.topic,
+    partition: from.partition,
+    offset: from.offset,
+    headers: noHeaders,
+    stage,
+  }
 }
 
 /** The side output of a record that came after its window had closed. */

@@ -49,6 +49,9 @@ export type ResultTime = 'latest-event' | 'last-instant' | 'start'
  * - `update-and-close`: early results after each record and a final one.
  * - `end`: when time passes the window's end, and again after each record that comes late but
  *   within grace (Flink's allowed lateness).
+ * - `commit`: once for each window that a batch touched, when the batch ends, in the order in
+ *   which they were touched first (a cache in front of what follows). Batches are as long as they
+ *   happened to be, and a replay meets the same ones.
  * - `everyCount`: after each so many records of the window. With `purge` the window then starts
  *   over from nothing (Flink's purging count trigger). Nothing is given out when it closes.
  */
@@ -57,6 +60,7 @@ export type WindowEmit =
   | 'close'
   | 'update-and-close'
   | 'end'
+  | 'commit'
   | { readonly everyCount: number; readonly purge: boolean }
 
 /**
@@ -77,6 +81,16 @@ export type WindowClosing<In extends StreamRecord = StreamRecord> =
   | { readonly disorderMs: DurationMs }
   | { readonly announced: (record: In) => TimestampMs | undefined }
 
+/** A fold whose state is a few doubles, so that the windows of a stage can share one typed array. */
+export interface WindowColumns<Input, Output> {
+  /** Names the columns: state of others is not read. */
+  readonly id: string
+  readonly width: number
+  init(cells: Float64Array, at: number): void
+  add(cells: Float64Array, at: number, input: Input, atMs: TimestampMs): void
+  finish(cells: Float64Array, at: number, queryMs: TimestampMs): Output | null
+}
+
 /** A fold of the records of a window. Every `ObjectAggregate` is one; so is a plain object, when its state is plain data. */
 export interface WindowFold<Input, State, Output> {
   init(): State
@@ -86,4 +100,6 @@ export interface WindowFold<Input, State, Output> {
   merge?(older: State, newer: State): State
   /** The result; must not be changed by later additions. */
   finish(state: State, queryMs: TimestampMs): Output | null
+  /** The same fold over columns, where its state is that. */
+  readonly columns?: WindowColumns<Input, Output>
 }

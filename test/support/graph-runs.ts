@@ -23,12 +23,21 @@ export interface GraphUnderTest {
 /**
  * What a graph gives for these records, and for a last step of time to
  * `flushMs` where one is given. The state is saved and restored before each of
- * the records numbered in `restarts`.
+ * the records numbered in `restarts`. A batch ends there, before those in
+ * `batchEnds`, and at last.
  */
 export async function runGraph(
   { build, outputs }: GraphUnderTest,
   piped: readonly Piped[],
-  { restarts = [], flushMs }: { readonly restarts?: readonly number[]; readonly flushMs?: number } = {},
+  {
+    restarts = [],
+    batchEnds = [],
+    flushMs,
+  }: {
+    readonly restarts?: readonly number[]
+    readonly batchEnds?: readonly number[]
+    readonly flushMs?: number
+  } = {},
 ): Promise<GraphRun> {
   const database = memoryDatabase()
   const came: Record<string, StreamRecord[]> = Object.fromEntries(outputs.map((name) => [name, []]))
@@ -41,6 +50,7 @@ export async function runGraph(
     }
   }
   for (const [index, [input, record]] of piped.entries()) {
+    if (batchEnds.includes(index) || restarts.includes(index)) driver.endBatch()
     if (restarts.includes(index)) {
       take()
       await driver.save(database)
@@ -48,6 +58,7 @@ export async function runGraph(
     }
     driver.pipe(input, record)
   }
+  driver.endBatch()
   if (flushMs !== undefined) driver.advanceTo(flushMs)
   take()
   return { outputs: came, drops }
