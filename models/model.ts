@@ -2,6 +2,7 @@ import { type FeatureView, requireNumbers } from '../processors/feature/feature-
 import type { Contract } from '../state/contracts/contract.ts'
 import type { DurationMs } from '../state/contracts/units.ts'
 import type { Learner } from './learner.ts'
+import { Decision, type DecisionOptions } from './policy/decision.ts'
 
 /** Features of the request itself: functions of the trigger event. */
 export interface RequestFeatures<Trigger, Name extends string = string> {
@@ -95,6 +96,8 @@ export interface ModelOptions<Trigger, Label, Sources extends readonly FeatureSo
   }
   readonly learner: LearnerSpec<NamesOf<Sources[number]>>
   readonly baselines?: readonly Baseline<keyof Trigger & string>[]
+  /** Actions that follow from the answer, tried out as it says; each is logged with its propensity. */
+  readonly decide?: DecisionOptions
   /** A snapshot of the weights goes to the log after this many examples. */
   readonly snapshotEvery?: number
   readonly owner?: string
@@ -120,6 +123,8 @@ export interface Model {
   }
   readonly learner: LearnerSpec
   readonly baselines: readonly Baseline[]
+  /** Absent: the answer is all there is. */
+  readonly decision: Decision | undefined
   readonly snapshotEvery: number
   readonly owner: string
   readonly description: string
@@ -189,6 +194,7 @@ export function model<Trigger, Label, const Sources extends readonly FeatureSour
     },
     learner: options.learner,
     baselines: options.baselines ?? [globalMean()],
+    decision: options.decide && new Decision(name, options.decide),
     snapshotEvery: options.snapshotEvery ?? 10_000,
     owner: options.owner ?? '',
     description: options.description ?? '',

@@ -196,9 +196,13 @@ export function firstDifference(
     const columns = models.find(({ name }) => name === served.model)?.columns ?? []
     return differingFeature(served.features, recomputed.features, columns)
   }
-  if (!Object.is(served.output, recomputed.output)) {
-    return difference('output', served.output, recomputed.output)
+  for (const field of ['output', 'variant', 'propensity'] as const) {
+    if (!Object.is(served[field], recomputed[field])) {
+      return difference(field, served[field], recomputed[field])
+    }
   }
+  const [values, again] = [String(served.scores), String(recomputed.scores)]
+  if (values !== again) return difference('scores', values, again)
   const [left, right] = [served.position.offsets.join(','), recomputed.position.offsets.join(',')]
   return left === right ? undefined : difference('position', left, right)
 }

@@ -17,6 +17,12 @@ export {
 } from '../models/learner-specs.ts'
 export { byKey, computed, globalMean, model, request } from '../models/model.ts'
 export {
+  type DecisionOptions,
+  type Exploration,
+  epsilonGreedy,
+  softmax,
+} from '../models/policy/decision.ts'
+export {
   type Expectation,
   type Expectations,
   type ExpectOptions,
@@ -89,7 +95,7 @@ export { suppress } from '../processors/stream/suppress.ts'
 export { throttle } from '../processors/stream/throttle.ts'
 export { topN } from '../processors/stream/top-n.ts'
 export { calendar } from '../processors/window/calendar-windows.ts'
-export { windowFold } from '../processors/window/column-window-fold.ts'
+export { windowFold, windowFolds } from '../processors/window/column-window-fold.ts'
 export { countWindows } from '../processors/window/count-windows.ts'
 export { session } from '../processors/window/session-windows.ts'
 export { sliding } from '../processors/window/sliding-windows.ts'
@@ -102,6 +108,7 @@ export {
   counterfactual,
 } from '../replay/counterfactual.ts'
 export { type EvaluateOptions, type EvaluationReport, evaluate } from '../replay/evaluate.ts'
+export { type PolicyOptions, type PolicyReport, type PolicyTarget, policy } from '../replay/policy.ts'
 export type { TrainingSetReport } from '../replay/training-set.ts'
 export { EngineError } from '../state/contracts/engine-error.ts'
 export { type EventOf, event, eventFromAvsc } from '../state/contracts/event.ts'

@@ -40,6 +40,7 @@ export interface Prediction {
   readonly model: string
   /** Examples learned before it: names exact weights. */
   readonly modelVersion: number
+  /** The action taken; `champion` for a model that decides nothing. */
   readonly variant: string
   readonly role: 'champion'
   readonly propensity: number
@@ -49,7 +50,8 @@ export interface Prediction {
   /** Little-endian doubles in column order; NaN is null. */
   readonly features: Uint8Array
   readonly output: number
-  readonly scores: null
+  /** Expected reward of each declared action; null for a model that decides nothing. */
+  readonly scores: readonly number[] | null
   readonly latencyMicros: null
   readonly position: { readonly task: string; readonly offsets: readonly number[] }
   readonly triggerTopic: string
@@ -258,18 +260,19 @@ export class ModelPart implements GraphPart {
     this.#pending.put([requestId], { features: featureBytes, scores, baselineKeys, predictedAt: timestampMs })
     this.#deadlines.put([timestampMs + model.label.withinMs, requestId], true)
     this.#count('predictions')
+    const decided = model.decision?.decide(output, requestId)
     const prediction: Prediction = {
       requestId,
       model: model.name,
       modelVersion: this.#weights.version,
-      variant: 'champion',
+      variant: decided?.action ?? 'champion',
       role: 'champion',
-      propensity: 1,
+      propensity: decided?.propensity ?? 1,
       entityKeys: this.#entityKeys(value),
       featureSet: this.featureSet,
       features: featureBytes,
       output,
-      scores: null,
+      scores: decided?.values ?? null,
       latencyMicros: null,
       position: { task, offsets: offsets.slice() },
       triggerTopic: record.topic,

@@ -26,6 +26,7 @@ export interface ErrorContexts {
   'event-unknown': { event: string; known: readonly string[] }
   'dead-letter-unknown': { number: number; count: number }
   'event-time-refused': { contract: string; field: string; at: number; latest: number }
+  'off-policy-deterministic': { choices: number; certain: number; otherwise: number }
   'off-policy-unsupported': { effective: number; least: number; count: number }
   'prediction-unknown': { model: string; requestId: string }
   'table-unreadable': { path: string; found: string; expected: string }
@@ -178,6 +179,13 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
     retriable: false,
     message: ({ contract, field, at, latest }) =>
       `${contract}: event time "${field}" is ${at}, expected milliseconds from 0 to ${latest}; is it in another unit?`,
+  },
+  'off-policy-deterministic': {
+    retriable: false,
+    message: ({ choices, certain, otherwise }) =>
+      choices === 0
+        ? 'the log holds no choice to estimate from; serve the model first, or widen the range'
+        : `${certain} of the ${choices} logged choices were made with propensity 1, and the policy in question would do otherwise there with probability ${otherwise.toPrecision(3)}: such a log supports nothing but the policy that ran; declare "decide" of the model with "explore", as epsilonGreedy(0.05), serve with it, and estimate from what is logged then`,
   },
   'off-policy-unsupported': {
     retriable: false,

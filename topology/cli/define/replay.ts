@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander'
 import { act } from './act.ts'
 import { placesHelp, wholeNumber, withSource, withTopology } from './command-options.ts'
+import { definePolicy } from './policy.ts'
 import { defineTrainingSet } from './training-set.ts'
 
 export function defineReplay(program: Command): void {
@@ -116,7 +117,8 @@ Examples:
     .addHelpText(
       'after',
       `
-It compares answers. What people would have done about other answers is not in the log.
+It compares answers. What people would have done about other answers is not in the log; of a model that decides, and
+tries actions out, "headwater replay policy" estimates it.
 ${placesHelp}
 
 Example:
@@ -125,6 +127,8 @@ Example:
     .action((options) =>
       act(async () => (await import('../counterfactual-command.ts')).counterfactualCommand(options)),
     )
+
+  definePolicy(replay)
 
   withSource(
     replay
