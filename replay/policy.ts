@@ -90,7 +90,7 @@ export async function policy(options: PolicyOptions): Promise<PolicyReport> {
   const { decision } = model
   if (decision === undefined || found.choices.length === 0) {
     throw new EngineError('off-policy-deterministic', {
-      choices: found.choices.length + found.unlabelled + found.undecided,
+      choices: found.undecided,
       certain: found.undecided,
       otherwise: 1,
     })

@@ -184,7 +184,7 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
     retriable: false,
     message: ({ choices, certain, otherwise }) =>
       choices === 0
-        ? 'the log holds no choice to estimate from; serve the model first, or widen the range'
+        ? 'the log holds no choice with a label to estimate from; serve the model first, wait for labels, or widen the range'
         : `${certain} of the ${choices} logged choices were made with propensity 1, and the policy in question would do otherwise there with probability ${otherwise.toPrecision(3)}: such a log supports nothing but the policy that ran; declare "decide" of the model with "explore", as epsilonGreedy(0.05), serve with it, and estimate from what is logged then`,
   },
   'off-policy-unsupported': {

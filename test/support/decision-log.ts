@@ -14,6 +14,10 @@ export interface Decided {
   readonly label?: number
   /** An hour after the prediction unless given. */
   readonly labeledAtMs?: number
+  /** The action taken, with what is logged of it; none unless given. */
+  readonly variant?: string
+  readonly propensity?: number
+  readonly scores?: readonly number[]
 }
 
 /** A log in memory that holds the predictions and labels of a model, in this order, and nothing else. */
@@ -49,14 +53,14 @@ export async function decisionLog(
         requestId,
         model,
         modelVersion: 1,
-        variant: 'champion',
-        propensity: 1,
+        variant: decided.variant ?? 'champion',
+        propensity: decided.propensity ?? 1,
         role: 'champion',
         entityKeys: {},
         features: new Uint8Array(Float64Array.from(decided.features).buffer),
         featureSet: 'test',
         output,
-        scores: null,
+        scores: decided.scores ?? null,
         position: { task: 'test-0', offsets: [index] },
         triggerTopic: 'test',
         triggerPartition: 0,
