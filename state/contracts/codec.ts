@@ -250,10 +250,11 @@ function avroKeyCodec(contract: Contract, schemaId: number, registry: SchemaRegi
   const { keyFields, topic, keySchema } = contract
   const framed = new FramedCodec(topic, parseSchema(keySchema), schemaId, registry)
   const isComposite = keyFields.length > 1
+  const partsByField = partsOf(keyFields)
   return {
     schemaId,
     encode(key, out) {
-      framed.encode(isComposite ? partsByField(keyFields, key) : key, out)
+      framed.encode(isComposite ? partsByField(key) : key, out)
     },
     decode(bytes, start, end) {
       const value = framed.decode(bytes, start, end)
@@ -265,13 +266,18 @@ function avroKeyCodec(contract: Contract, schemaId: number, registry: SchemaRegi
   }
 }
 
-function partsByField(fields: readonly string[], key: EventKey): Record<string, EventKeyPart> {
-  const parts = Array.isArray(key) ? (key as readonly EventKeyPart[]) : []
-  if (parts.length !== fields.length) {
-    const found = Array.isArray(key) ? `a list of ${parts.length}` : `one ${typeof key}`
-    throw new ValueViolation('(key)', found, `a list of ${fields.length}: ${fields.join(', ')}`)
+/** A composite key's parts by field, in an object that is good until the next key. */
+function partsOf(fields: readonly string[]): (key: EventKey) => Readonly<Record<string, EventKeyPart>> {
+  const byField: Record<string, EventKeyPart> = {}
+  return (key) => {
+    const parts = Array.isArray(key) ? (key as readonly EventKeyPart[]) : []
+    if (parts.length !== fields.length) {
+      const found = Array.isArray(key) ? `a list of ${parts.length}` : `one ${typeof key}`
+      throw new ValueViolation('(key)', found, `a list of ${fields.length}: ${fields.join(', ')}`)
+    }
+    for (let index = 0; index < fields.length; index++) byField[fields[index]!] = parts[index]!
+    return byField
   }
-  return Object.fromEntries(fields.map((field, index) => [field, parts[index] as EventKeyPart]))
 }
 
 /** Keys as plain text; numbers in decimal digits. */

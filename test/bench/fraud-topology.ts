@@ -29,9 +29,9 @@ const fields = {
   at: 'timestamp',
 } as const
 
-const transaction = event('transaction', fields, { key: 'customer', time: 'at' })
+export const transaction = event('transaction', fields, { key: 'customer', time: 'at' })
 /** The internal topic: the same by terminal. */
-const byTerminal = event('transaction-by-terminal', fields, { key: 'terminal', time: 'at' })
+export const byTerminal = event('transaction-by-terminal', fields, { key: 'terminal', time: 'at' })
 /** Features as packed doubles, as the engine carries them in its own examples. */
 const packedExample = event(
   'packed-example',
@@ -88,7 +88,7 @@ export function fraudTopology(path: string, hop: 'fused' | 'log') {
   })
 }
 
-async function* transactions(path: string): AsyncGenerator<SourceRow> {
+export async function* transactions(path: string): AsyncGenerator<SourceRow> {
   let isHeader = true
   for await (const [id = '', at = '', customer = '', terminal = '', amount = ''] of csvRows(path)) {
     if (!isHeader) {

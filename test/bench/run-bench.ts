@@ -6,6 +6,7 @@ import movies from '../../topology/examples/movies/topology.ts'
 import { Engine } from '../../topology/index.ts'
 import { fraudTopology } from './fraud-topology.ts'
 import { type StageTime, stageTimes } from './stage-profile.ts'
+import { windowCounts, windowTopology } from './window-topology.ts'
 import { fdatasyncTimes, plainLoopMicros, quantile } from './yardsticks.ts'
 
 /*
@@ -13,7 +14,8 @@ import { fdatasyncTimes, plainLoopMicros, quantile } from './yardsticks.ts'
  *
  * The main job and, where the fraud handbook's transactions are given, job
  * P2B (30 windowed features before each of 622,892 transactions, one example
- * event each), durable, each run in a folder of its own. Beside each run a
+ * event each) and job P2A (nine windows for each of them, one output for each
+ * window that a commit touched; the counts are checked), durable, each run in a folder of its own. Beside each run a
  * yardstick of the same run: a bare write and fdatasync of 4 KiB, and a plain
  * loop that folds as many numbers into a Map. Machines differ; ratios less so.
  * With --stages one more run of each job, under the profiler, says where the
@@ -34,10 +36,15 @@ interface Job {
   readonly declare: () => Declaration
   /** How often the task meets an event: once more for each internal topic that it goes through. */
   readonly recordsPerEvent: number
+  /** Throws where what came out is not what had to. */
+  readonly check?: (engine: Engine, events: number) => Promise<void>
 }
 
 /** Works off what a declaration imports, in a folder of its own; `drive` is around the part that is measured. */
-async function run({ declare, recordsPerEvent }: Job, drive: (work: () => Promise<void>) => Promise<void>) {
+async function run(
+  { declare, recordsPerEvent, check }: Job,
+  drive: (work: () => Promise<void>) => Promise<void>,
+) {
   const declaration = declare()
   const data = mkdtempSync(join(tmpdir(), 'headwater-bench-'))
   try {
@@ -48,6 +55,7 @@ async function run({ declare, recordsPerEvent }: Job, drive: (work: () => Promis
       await engine.caughtUp()
     })
     const events = engine.assembly.task.processed / recordsPerEvent
+    await check?.(engine, events)
     await engine.close()
     return { events, fdatasyncMs: quantile(fdatasyncTimes(data, 50), 0.5) }
   } finally {
@@ -102,8 +110,29 @@ const jobs: readonly Job[] = [
           declare: () => fraudTopology(path, 'log'),
           recordsPerEvent: 2,
         },
+        {
+          name: 'P2A fused',
+          declare: () => windowTopology(path, 'fused'),
+          recordsPerEvent: 1,
+          check: checkWindows,
+        },
+        {
+          name: 'P2A through the internal topic',
+          declare: () => windowTopology(path, 'log'),
+          recordsPerEvent: 2,
+          check: checkWindows,
+        },
       ]),
 ]
+
+async function checkWindows(engine: Engine, events: number): Promise<void> {
+  const counts = await windowCounts(engine)
+  const wrong = Object.entries(counts).filter(([, counted]) => counted !== events)
+  if (wrong.length > 0 || Object.keys(counts).length !== 9) {
+    throw new Error(`windows of ${events} transactions counted ${JSON.stringify(counts)}`)
+  }
+}
+
 const spread = (values: readonly number[], digits: number): string => {
   const sorted = [...values].sort((a, b) => a - b)
   const middle = sorted[Math.floor(sorted.length / 2)] ?? 0
@@ -136,4 +165,5 @@ for (const job of jobs) {
   process.stdout.write(`| ${job.name} | ${cells.join(' | ')} |\n`)
 }
 if (args.includes('--stages')) for (const job of jobs) await printStages(job)
-if (path === undefined) process.stdout.write('\nP2B was left out: give the path of transactions.csv.gz\n')
+if (path === undefined)
+  process.stdout.write('\nP2A and P2B were left out: give the path of transactions.csv.gz\n')
