@@ -8,6 +8,7 @@ import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { TimestampMs } from '../state/contracts/units.ts'
 import type { Log } from '../state/log/log.ts'
 import type { RecordBatch } from '../state/log/record-batch.ts'
+import { partitionTimes } from './partition-times.ts'
 
 /** Half-open: `fromMs` is in, `toMs` is not. */
 export interface TimeRange {
@@ -82,14 +83,10 @@ export class DecisionReader {
     let fromMs = Infinity
     let toMs = -Infinity
     for (const partition of await this.#partitions(topic)) {
-      const { start, end } = await this.#log.offsets(topic, partition)
-      if (start === end) continue
-      for (const offset of [start, end - 1n]) {
-        const { count, timestampsMs } = await this.#log.read({ topic, partition, offset, maxBytes: 1 })
-        if (count === 0) continue
-        fromMs = Math.min(fromMs, timestampsMs[0]!)
-        toMs = Math.max(toMs, timestampsMs[0]! + 1)
-      }
+      const times = await partitionTimes(this.#log, topic, partition)
+      if (times === undefined) continue
+      fromMs = Math.min(fromMs, times.firstMs, times.lastMs)
+      toMs = Math.max(toMs, times.firstMs + 1, times.lastMs + 1)
     }
     return fromMs < toMs ? { fromMs, toMs } : undefined
   }

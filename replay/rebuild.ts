@@ -1,5 +1,5 @@
 import { type Assembly, type AssemblyOptions, assemble, type RecoveryProgress } from './assembly.ts'
-import { stateDigest } from './state-digest.ts'
+import { stateDigest, stateDigests } from './state-digest.ts'
 
 export interface RebuildReport {
   readonly records: number
@@ -9,6 +9,11 @@ export interface RebuildReport {
   /** Digest of the state folded anew from the inputs. */
   readonly after: string
   readonly equal: boolean
+}
+
+export interface FoldReport extends Pick<RebuildReport, 'records' | 'commits' | 'after'> {
+  /** Digest without the positions: that of the same records on another log. */
+  readonly entries: string
 }
 
 /**
@@ -23,17 +28,20 @@ export async function rebuild(
   await current.recover()
   const before = await digestOf(current, options.database)
   const anew = await foldAnew({ ...options, database: options.fresh }, onProgress)
-  return { ...anew, before, equal: before === anew.after }
+  const { records, commits, after } = anew
+  return { records, commits, before, after, equal: before === after }
 }
 
 /** The digest of the state that the inputs give, folded into an empty database. */
 export async function foldAnew(
   options: AssemblyOptions,
   onProgress?: (progress: RecoveryProgress) => void,
-): Promise<Pick<RebuildReport, 'records' | 'commits' | 'after'>> {
+): Promise<FoldReport> {
   const anew = await assemble(options)
   const { records, commits } = await anew.recover(onProgress)
-  return { records, commits, after: await digestOf(anew, options.database) }
+  await anew.task.checkpoint()
+  const { state, entries } = await stateDigests(options.database, anew)
+  return { records, commits, after: state, entries }
 }
 
 async function digestOf(assembly: Assembly, database: AssemblyOptions['database']): Promise<string> {

@@ -9,6 +9,7 @@ import { EngineError } from '../state/contracts/engine-error.ts'
 import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { TimestampMs } from '../state/contracts/units.ts'
 import type { Log } from '../state/log/log.ts'
+import { partitionTimes } from './partition-times.ts'
 
 /**
  * One end of a range of a log: an event time; a record, before which the
@@ -183,12 +184,15 @@ class PositionHistory {
     if (edge.kind === 'commit') return Number(this.#before(edge)?.at ?? Number.NEGATIVE_INFINITY)
     const end = await this.#checkRecord(edge, log)
     const { topic, partition } = edge
+    for (let offset = BigInt(edge.offset); offset < end; ) {
+      const batch = await log.read({ topic, partition, offset, maxBytes: 1, maxRecords: 1 })
+      if (batch.count > 0) return batch.timestampsMs[0]!
+      if (batch.nextOffset === offset) break
+      offset = batch.nextOffset
+    }
     // At the end there is no record: the range reaches behind the last one.
-    const isEnd = edge.offset >= end
-    const offset = BigInt(isEnd ? Math.max(0, end - 1) : edge.offset)
-    const batch = await log.read({ topic, partition, offset, maxBytes: 1, maxRecords: 1 })
-    if (batch.count === 0) return Number.POSITIVE_INFINITY
-    return batch.timestampsMs[0]! + (isEnd ? 1 : 0)
+    const times = await partitionTimes(log, topic, partition)
+    return times === undefined ? Number.NEGATIVE_INFINITY : times.lastMs + 1
   }
 
   /** Names of the inputs of a position: the layout under which the task stood there. */

@@ -7,7 +7,18 @@ import type { Assembly } from './assembly.ts'
  * positions it stands at. Two folds of the same records in the same
  * interleaving have the same digest, however often they were interrupted.
  */
-export async function stateDigest(database: Database, { graph, task }: Assembly): Promise<string> {
+export async function stateDigest(database: Database, assembly: Assembly): Promise<string> {
+  return (await stateDigests(database, assembly)).state
+}
+
+/**
+ * The same, and beside it the digest of the entries alone: equal too where
+ * the same records lie at other offsets, as on another kind of log.
+ */
+export async function stateDigests(
+  database: Database,
+  { graph, task }: Assembly,
+): Promise<{ readonly state: string; readonly entries: string }> {
   const hash = createHash('sha256')
   const put = (bytes: Uint8Array) => {
     const size = Buffer.alloc(4)
@@ -24,6 +35,7 @@ export async function stateDigest(database: Database, { graph, task }: Assembly)
       }
     }
   }
+  const entries = hash.copy().digest('hex')
   put(Buffer.from(task.position.offsets.join(',')))
-  return hash.digest('hex')
+  return { state: hash.digest('hex'), entries }
 }

@@ -89,7 +89,7 @@ async function rebuildOfCluster(options: ReplaySourceOptions): Promise<number> {
       process.stdout.write(
         json
           ? `${JSON.stringify(report)}\n`
-          : `${count(report.records)} records folded anew\n  rebuilt      ${report.after}\n  nothing to compare it with: name the folder of the state with --data\n`,
+          : `${count(report.records)} records folded anew\n  rebuilt      ${report.after}\n  entries      ${report.entries} (the same on any log that holds these records)\n  nothing to compare it with: name the folder of the state with --data\n`,
       )
       return 0
     }
