@@ -1,4 +1,10 @@
-import { collectCheckpoint, dropCheckpoint, readCheckpoint } from '../state/commit/checkpoint.ts'
+import type { Changelog } from '../state/commit/changelog.ts'
+import {
+  type Checkpoint,
+  collectCheckpoint,
+  dropCheckpoint,
+  readCheckpoint,
+} from '../state/commit/checkpoint.ts'
 import type { CommitStep, TaskPosition } from '../state/commit/commit-protocol.ts'
 import type { DurationMs, TimestampMs } from '../state/contracts/units.ts'
 import type { CommitTicket, Log, LogWriter } from '../state/log/log.ts'
@@ -61,6 +67,8 @@ export interface TaskSpec {
   readonly log: Log
   readonly writer: LogWriter
   readonly database: Database
+  /** Keeps the checkpoints on the log too, where the log is not on this machine. */
+  readonly changelog?: Changelog
   readonly outputs: Outputs
   readonly emitCommit: Emit
   readonly emitLayout: Emit
@@ -148,15 +156,12 @@ export class Task {
   /**
    * Loads the state of the last checkpoint and goes to where it stands.
    * State that another declaration made is thrown away: the log still has
-   * what it was made of. Returns the position.
+   * what it was made of. With a changelog the state is restored from there
+   * where there is none to go on from. Returns the position.
    */
   async open(): Promise<TaskPosition> {
-    const { database, graph, layout } = this.#spec
-    let checkpoint = await readCheckpoint(database, this.id)
-    if (checkpoint !== undefined && checkpoint.layout !== layout) {
-      await dropCheckpoint(database, this.id, checkpoint.stores)
-      checkpoint = undefined
-    }
+    const { database, graph } = this.#spec
+    const checkpoint = await this.#usable(await readCheckpoint(database, this.id))
     await Promise.all(graph.stores.map((store) => store.restore(database)))
     graph.streamTimeMs = checkpoint?.streamTimeMs ?? Number.NEGATIVE_INFINITY
     this.#sequence = checkpoint?.position.sequence ?? 0
@@ -166,6 +171,14 @@ export class Task {
       input.seek(this.offsets[index]!)
     }
     return this.position
+  }
+
+  async #usable(checkpoint: Checkpoint | undefined): Promise<Checkpoint | undefined> {
+    const { database, layout, changelog } = this.#spec
+    if (changelog !== undefined) return await changelog.prepare(checkpoint)
+    if (checkpoint === undefined || checkpoint.layout === layout) return checkpoint
+    await dropCheckpoint(database, this.id, checkpoint.stores)
+    return undefined
   }
 
   /**
@@ -400,7 +413,7 @@ export class Task {
   }
 
   #startCheckpoint(durable: Promise<void>): Promise<void> {
-    const { graph, database, onStep, layout } = this.#spec
+    const { graph, database, changelog, onStep, layout } = this.#spec
     this.#checkpointing = true
     const sequence = this.#sequence
     const { streamTimeMs } = graph
@@ -413,6 +426,7 @@ export class Task {
     this.#checkpoint = (async () => {
       try {
         await durable
+        if (await changelog?.keep(sequence, writes)) onStep?.('changelogged', sequence)
         await database.write(writes)
         onStep?.('checkpointed', sequence)
         this.#mayEvict = true

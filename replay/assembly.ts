@@ -12,6 +12,8 @@ import type { StreamRecord } from '../processors/operator.ts'
 import { Outputs } from '../processors/outputs.ts'
 import { type CommitEvent, Task, type TaskOptions } from '../processors/task.ts'
 import { type RefusedRecord, TaskInput, TaskRecord } from '../processors/task-input.ts'
+import type { Changelog } from '../state/commit/changelog.ts'
+import type { RestoreProgress } from '../state/commit/changelog-restore.ts'
 import { readCommits, readLayouts } from '../state/commit/commit-log.ts'
 import type { CommitStep } from '../state/commit/commit-protocol.ts'
 import { type BoundContract, bindContract } from '../state/contracts/codec.ts'
@@ -25,6 +27,7 @@ import { isEngineError } from '../state/contracts/engine-error.ts'
 import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { Log, LogWriter, TopicSpec } from '../state/log/log.ts'
 import type { Database } from '../state/store/database.ts'
+import { type ChangelogOptions, openChangelog } from './task-changelog.ts'
 
 export interface AssemblyOptions {
   readonly declaration: Declaration
@@ -41,6 +44,8 @@ export interface AssemblyOptions {
   /** Told of each window of an expectation that was judged, muted or not. */
   readonly onVerdict?: (verdict: WindowVerdict) => void
   readonly onStep?: (step: CommitStep, sequence: number) => void
+  /** Keeps checkpoints on a topic of the log too, and restores the state from there. */
+  readonly changelog?: ChangelogOptions
   /** A part that meets every record ahead of all others: it sees the views as they are before the record. */
   readonly observer?: (views: ReadonlyMap<string, ViewState>) => GraphPart
 }
@@ -50,6 +55,8 @@ export interface RecoveryProgress {
   readonly commits: number
   readonly of: number
   readonly records: number
+  /** How far the state is restored from the changelog, which comes before the first batch; absent where it is not. */
+  readonly restore?: RestoreProgress
 }
 
 /**
@@ -71,6 +78,8 @@ export interface Assembly {
   readonly layout: string
   /** Judges the records by the declared expectations. */
   readonly quality: QualityGate
+  /** Of an engine on a cluster. */
+  readonly changelog?: Changelog
   /** Brings the state from its checkpoint to the last commit on the log; `onBatch` is called after each batch of it. */
   recover(
     onProgress?: (progress: RecoveryProgress) => void,
@@ -174,6 +183,21 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
   const hasExpectations = declaration.expectations.length > 0
   const graph = new Graph(parts, deadLetter, views, hasExpectations ? quality : undefined)
   const layout = layoutOf(inputs, graph, models, declaration)
+  const changelog =
+    options.changelog &&
+    (await openChangelog({
+      ...options.changelog,
+      app: declaration.name,
+      task: taskName,
+      log,
+      writer,
+      database,
+      commits: engine.commit as BoundContract<CommitEvent>,
+      inputs,
+      stores: graph.stores.map(({ name }) => name),
+      layout,
+      elapsedMs: options.task?.elapsedMs ?? (() => 0),
+    }))
   const task = new Task({
     id: taskName,
     layout,
@@ -183,6 +207,7 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
     log,
     writer,
     database,
+    ...(changelog ? { changelog } : {}),
     outputs,
     emitCommit: emitter(engine.commit),
     emitLayout: emitter(engine.taskLayout),
@@ -201,7 +226,13 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
     outputs,
     layout,
     quality,
-    recover: (onProgress, onBatch) => recover(task, layout, log, engine, onProgress, onBatch),
+    ...(changelog ? { changelog } : {}),
+    async recover(onProgress, onBatch) {
+      const { sequence } = await task.open()
+      if (!options.changelog?.standby) await changelog?.lead()
+      const followed = await recover(task, sequence, layout, log, engine, onProgress, onBatch)
+      return { ...followed, ...(changelog?.restored ? { restore: changelog.restored } : {}) }
+    },
   }
 }
 
@@ -209,13 +240,13 @@ const commitsPerTurn = 16
 
 async function recover(
   task: Task,
+  sequence: number,
   layout: string,
   log: Log,
   { commit: commits, taskLayout }: BoundEngineContracts,
   onProgress?: (progress: RecoveryProgress) => void,
   onBatch?: () => Promise<void>,
 ): Promise<RecoveryProgress> {
-  const { sequence } = await task.open()
   const layouts = await readLayouts(log, taskLayout as BoundContract<TaskLayoutEvent>, task.id)
   const { end } = await log.offsets(commits.contract.topic, 0)
   const of = Math.max(0, Number(end) - sequence)

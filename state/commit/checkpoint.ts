@@ -4,7 +4,8 @@ import type { Database, DatabaseWrite } from '../store/database.ts'
 import type { StateStore } from '../store/state-store.ts'
 import type { TaskPosition } from './commit-protocol.ts'
 
-const space = '__positions'
+/** The space of the positions: one entry a task, under its id. */
+export const positionsSpace = '__positions'
 
 /** Where a database's state stands, and of what declaration it is the fold. */
 export interface Checkpoint {
@@ -19,8 +20,12 @@ export interface Checkpoint {
 
 /** The last checkpoint of a task; undefined for a new database. */
 export async function readCheckpoint(database: Database, task: string): Promise<Checkpoint | undefined> {
-  const [value] = await database.getMany(space, [Buffer.from(task)])
-  if (value === undefined) return undefined
+  const [value] = await database.getMany(positionsSpace, [Buffer.from(task)])
+  return value && checkpointOf(value)
+}
+
+/** What the position's value says. */
+export function checkpointOf(value: Uint8Array): Checkpoint {
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
   const count = bytes.readDoubleLE(16)
   const end = 24 + count * 8
@@ -38,7 +43,8 @@ export async function readCheckpoint(database: Database, task: string): Promise<
 
 /**
  * Everything that changed since the last checkpoint, and where it stands, as
- * one atomic batch. `early` was collected of it before, and is given up.
+ * one atomic batch; the position is the last write. `early` was collected of
+ * it before, and is given up.
  */
 export function collectCheckpoint(
   task: string,
@@ -53,7 +59,7 @@ export function collectCheckpoint(
     out.double(value)
   }
   out.raw(Buffer.from([layout, ...stores.map(({ name }) => name)].join('\n')))
-  writes.push({ space, key: Buffer.from(task), value: out.take() })
+  writes.push({ space: positionsSpace, key: Buffer.from(task), value: out.take() })
   return writes
 }
 
@@ -64,6 +70,6 @@ export async function dropCheckpoint(
   stores: readonly string[],
 ): Promise<void> {
   // The position goes first: state without one is not used.
-  await database.write([{ space, key: Buffer.from(task) }])
+  await database.write([{ space: positionsSpace, key: Buffer.from(task) }])
   for (const store of stores) await database.clear(store)
 }

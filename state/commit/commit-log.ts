@@ -41,3 +41,34 @@ export async function readLayouts<Layout extends { readonly task: string; readon
   }
   return found
 }
+
+/**
+ * The sequence number that the task's next commit has: one behind its last
+ * commit record, 0 where there never was any. Undefined where records were
+ * removed and none of the task is left.
+ */
+export async function nextSequence<Commit extends { readonly task: string; readonly sequence: number }>(
+  log: Log,
+  commits: BoundContract<Commit>,
+  task: string,
+): Promise<number | undefined> {
+  const { topic } = commits.contract
+  const { start, end } = await log.offsets(topic, 0)
+  let upTo = end
+  for (let back = 64n; upTo > start; back *= 4n) {
+    const from = end - back > start ? end - back : start
+    let last: number | undefined
+    for (let offset = from; offset < upTo; ) {
+      const batch = await log.read({ topic, partition: 0, offset, maxBytes: 1 << 20 })
+      for (let index = 0; index < batch.count; index++) {
+        const commit = commits.readValue(batch.bytes, batch.valueStart[index]!, batch.valueEnd[index]!)
+        if (commit.task === task) last = commit.sequence
+      }
+      if (batch.nextOffset === offset) break
+      offset = batch.nextOffset
+    }
+    if (last !== undefined) return last + 1
+    upTo = from
+  }
+  return start === 0n ? 0 : undefined
+}

@@ -73,6 +73,12 @@ export interface LogWriter {
    * positions this batch consumed, which Kafka commits in the same transaction.
    */
   commit(consumed?: readonly ConsumedPosition[]): CommitTicket | Promise<CommitTicket>
+  /**
+   * Another sink of the same writer, for commits that are filled while the
+   * first is in use. They are ordered with its commits and fenced with it;
+   * closing it drops what its sink holds and leaves the writer open.
+   */
+  beside(): LogWriter
   close(): Promise<void>
 }
 

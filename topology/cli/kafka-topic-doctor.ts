@@ -1,5 +1,6 @@
 import type { Declaration } from '../../models/declaration.ts'
 import { topicsOf } from '../../replay/assembly.ts'
+import { changelogTopic } from '../../replay/task-changelog.ts'
 import type { Contract } from '../../state/contracts/contract.ts'
 import {
   type ClusterInspection,
@@ -16,6 +17,7 @@ import { type Finding, ok, skipped } from './finding.ts'
 function clusterTopics(declaration: Declaration, { registry }: KafkaWiring): readonly TopicSpec[] {
   return [
     ...topicsOf(declaration),
+    changelogTopic(declaration.name),
     ...(registry === undefined ? [{ name: `${declaration.name}-schemas`, partitions: 1 }] : []),
     ...(declaration.sources.length > 0 ? [{ name: `${declaration.name}-imports`, partitions: 1 }] : []),
   ]

@@ -8,6 +8,7 @@ import type { TaskOptions } from '../../processors/task.ts'
 import { type Assembly, assemble, type RecoveryProgress } from '../../replay/assembly.ts'
 import { adoptBackfill } from '../../replay/backfill-swap.ts'
 import { stateDigest } from '../../replay/state-digest.ts'
+import type { ChangelogOptions } from '../../replay/task-changelog.ts'
 import type { CommitStep } from '../../state/commit/commit-protocol.ts'
 import { EngineError } from '../../state/contracts/engine-error.ts'
 import type { TimestampMs } from '../../state/contracts/units.ts'
@@ -154,13 +155,18 @@ export class Engine {
         onPrediction: (prediction) => requests.made(prediction),
         onRefused: (record, detail) => requests.refused(record, detail),
         task: { elapsedMs: () => performance.now(), ...options.task },
+        ...(options.kafka === undefined ? {} : { changelog: changelogOf(options, now) }),
         onStep(step, sequence) {
           commitTimes.step(step, sequence)
           options.onStep?.(step, sequence)
         },
       })
       const afterBatch = () => requests.clearNotes()
-      const { log, take } = wiring
+      const { log } = wiring
+      const take = async () => {
+        await wiring.take()
+        await assembly.changelog?.lead()
+      }
       const recovered = await (options.standby?.({ assembly, log, take, afterBatch }) ??
         assembly.recover(options.onRecovery))
       requests.clearNotes()
@@ -380,6 +386,15 @@ export class Engine {
     if (overdue.length === 0) return
     const ticket = await this.assembly.task.answer(overdue)
     if (ticket !== undefined) this.#requests.settle(ticket.durable)
+  }
+}
+
+function changelogOf({ standby, onRecovery, onNotice }: EngineOptions, now: () => number): ChangelogOptions {
+  return {
+    standby: standby !== undefined,
+    now,
+    ...(onNotice === undefined ? {} : { onNotice }),
+    onRestore: (restore) => onRecovery?.({ commits: 0, of: 0, records: 0, restore }),
   }
 }
 

@@ -2,7 +2,6 @@ import { EngineError } from '../../contracts/engine-error.ts'
 import { AppendSignal } from '../append-signal.ts'
 import type { CommitTicket, Log, LogWriter, OffsetRange, ReadRequest, TopicSpec } from '../log.ts'
 import type { RecordBatch } from '../record-batch.ts'
-import type { RecordSink } from '../record-sink.ts'
 import { sealSection } from '../section.ts'
 import { SectionSink } from '../section-sink.ts'
 import { checkedTopicSpec, reconcileTopic } from '../topic-catalog.ts'
@@ -210,8 +209,8 @@ class EmbeddedLog implements Log {
   async writer(id: string): Promise<LogWriter> {
     this.#checkOpen()
     this.#writers.get(id)?.fence()
-    const sink = new SectionSink(this.#journal.catalog, this.#maxRecordBytes)
-    const writer = new EmbeddedWriter(id, this.#journal.path, sink, () => this.#append(sink))
+    const newSink = () => new SectionSink(this.#journal.catalog, this.#maxRecordBytes)
+    const writer = new EmbeddedWriter(id, this.#journal.path, newSink, (sink) => this.#append(sink))
     this.#writers.set(id, writer)
     return writer
   }
@@ -313,16 +312,23 @@ class EmbeddedLog implements Log {
 }
 
 class EmbeddedWriter implements LogWriter {
-  readonly sink: RecordSink
+  readonly sink: SectionSink
   readonly #id: string
   readonly #path: string
-  readonly #append: () => CommitTicket
+  readonly #newSink: () => SectionSink
+  readonly #append: (sink: SectionSink) => CommitTicket
   #state: 'open' | 'fenced' | 'closed' = 'open'
 
-  constructor(id: string, path: string, sink: RecordSink, append: () => CommitTicket) {
+  constructor(
+    id: string,
+    path: string,
+    newSink: () => SectionSink,
+    append: (sink: SectionSink) => CommitTicket,
+  ) {
     this.#id = id
     this.#path = path
-    this.sink = sink
+    this.#newSink = newSink
+    this.sink = newSink()
     this.#append = append
   }
 
@@ -331,13 +337,27 @@ class EmbeddedWriter implements LogWriter {
   }
 
   commit(): CommitTicket {
-    if (this.#state === 'fenced') throw new EngineError('writer-fenced', { writer: this.#id })
-    if (this.#state === 'closed') throw new EngineError('log-closed', { path: this.#path })
-    return this.#append()
+    return this.#commit(this.sink)
+  }
+
+  beside(): LogWriter {
+    const sink = this.#newSink()
+    return {
+      sink,
+      commit: () => this.#commit(sink),
+      beside: () => this.beside(),
+      close: async () => sink.clear(),
+    }
   }
 
   async close(): Promise<void> {
     if (this.#state === 'open') this.#state = 'closed'
     this.sink.clear()
+  }
+
+  #commit(sink: SectionSink): CommitTicket {
+    if (this.#state === 'fenced') throw new EngineError('writer-fenced', { writer: this.#id })
+    if (this.#state === 'closed') throw new EngineError('log-closed', { path: this.#path })
+    return this.#append(sink)
   }
 }

@@ -162,8 +162,8 @@ class OpenKafkaLog implements KafkaLog {
     try {
       await connections.connect()
       const producer = new TransactionalProducer(id, connections, this.#options)
-      const sink = new SectionSink(this.#catalog, this.#options.maxRecordBytes)
-      const writer = new KafkaWriter(sink, producer, {
+      const newSink = () => new SectionSink(this.#catalog, this.#options.maxRecordBytes)
+      const writer = new KafkaWriter(newSink, producer, {
         path: this.#path,
         topicPrefix: this.#options.topicPrefix,
         maxBatchBytes: maxBatchBytesOf(this.#options),

@@ -41,6 +41,7 @@ export interface WriterSettings {
 export class KafkaWriter implements LogWriter {
   readonly sink: RecordSink
   readonly #sink: SectionSink
+  readonly #newSink: () => SectionSink
   readonly #producer: TransactionalProducer
   readonly #settings: WriterSettings
   #waiting: Commit[] = []
@@ -48,9 +49,10 @@ export class KafkaWriter implements LogWriter {
   #isTaken = false
   #isClosed = false
 
-  constructor(sink: SectionSink, producer: TransactionalProducer, settings: WriterSettings) {
-    this.sink = sink
-    this.#sink = sink
+  constructor(newSink: () => SectionSink, producer: TransactionalProducer, settings: WriterSettings) {
+    this.#newSink = newSink
+    this.#sink = newSink()
+    this.sink = this.#sink
     this.#producer = producer
     this.#settings = settings
   }
@@ -61,22 +63,18 @@ export class KafkaWriter implements LogWriter {
     this.#isTaken = true
   }
 
-  async commit(consumed: readonly ConsumedPosition[] = []): Promise<CommitTicket> {
-    if (this.#isClosed) throw new EngineError('log-closed', { path: this.#settings.path })
-    if (!this.#isTaken) throw new TypeError('the writer is a standby: take its id before it commits')
-    this.#producer.checkUsable()
-    this.#sink.checkTopics()
-    const nowMs = this.#settings.now()
-    const partitions = this.#sink.sections.map((section) => this.#encode(section, nowMs))
-    this.#sink.clear()
-    if (partitions.length === 0 && consumed.length === 0) {
-      await this.#running
-      return { firstOffsets: new Map(), durable: Promise.resolve() }
+  commit(consumed: readonly ConsumedPosition[] = []): Promise<CommitTicket> {
+    return this.#commit(this.#sink, consumed)
+  }
+
+  beside(): LogWriter {
+    const sink = this.#newSink()
+    return {
+      sink,
+      commit: (consumed = []) => this.#commit(sink, consumed),
+      beside: () => this.beside(),
+      close: async () => sink.clear(),
     }
-    return await new Promise<CommitTicket>((resolve, reject) => {
-      this.#waiting.push({ partitions, consumed, resolve, reject })
-      this.#running ??= this.#run()
-    })
   }
 
   async close(): Promise<void> {
@@ -86,6 +84,24 @@ export class KafkaWriter implements LogWriter {
     await this.#running
     await this.#producer.close()
     await this.#settings.onClosed(this)
+  }
+
+  async #commit(sink: SectionSink, consumed: readonly ConsumedPosition[]): Promise<CommitTicket> {
+    if (this.#isClosed) throw new EngineError('log-closed', { path: this.#settings.path })
+    if (!this.#isTaken) throw new TypeError('the writer is a standby: take its id before it commits')
+    this.#producer.checkUsable()
+    sink.checkTopics()
+    const nowMs = this.#settings.now()
+    const partitions = sink.sections.map((section) => this.#encode(section, nowMs))
+    sink.clear()
+    if (partitions.length === 0 && consumed.length === 0) {
+      await this.#running
+      return { firstOffsets: new Map(), durable: Promise.resolve() }
+    }
+    return await new Promise<CommitTicket>((resolve, reject) => {
+      this.#waiting.push({ partitions, consumed, resolve, reject })
+      this.#running ??= this.#run()
+    })
   }
 
   async #run(): Promise<void> {

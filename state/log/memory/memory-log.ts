@@ -3,7 +3,6 @@ import { AppendSignal } from '../append-signal.ts'
 import { ColumnBatch, emptyBatch } from '../column-batch.ts'
 import type { CommitTicket, Log, LogWriter, OffsetRange, ReadRequest, TopicSpec } from '../log.ts'
 import type { RecordBatch } from '../record-batch.ts'
-import type { RecordSink } from '../record-sink.ts'
 import { checkReadLimits, planRead } from '../section-read.ts'
 import { SectionSink } from '../section-sink.ts'
 import { firstRecordAt } from '../section-time.ts'
@@ -111,8 +110,8 @@ class MemoryLog implements Log {
   async writer(id: string): Promise<LogWriter> {
     this.#checkOpen()
     this.#writers.get(id)?.fence()
-    const sink = new SectionSink(this.#catalog, this.#maxRecordBytes)
-    const writer = new MemoryWriter(id, sink, () => this.#append(sink))
+    const newSink = () => new SectionSink(this.#catalog, this.#maxRecordBytes)
+    const writer = new MemoryWriter(id, newSink, (sink) => this.#append(sink))
     this.#writers.set(id, writer)
     return writer
   }
@@ -161,14 +160,16 @@ const isSameChunk: Parameters<typeof planRead>[3] = ({ segments }, first, row) =
   segments[first] === segments[row]
 
 class MemoryWriter implements LogWriter {
-  readonly sink: RecordSink
+  readonly sink: SectionSink
   readonly #id: string
-  readonly #append: () => CommitTicket
+  readonly #newSink: () => SectionSink
+  readonly #append: (sink: SectionSink) => CommitTicket
   #state: 'open' | 'fenced' | 'closed' = 'open'
 
-  constructor(id: string, sink: RecordSink, append: () => CommitTicket) {
+  constructor(id: string, newSink: () => SectionSink, append: (sink: SectionSink) => CommitTicket) {
     this.#id = id
-    this.sink = sink
+    this.#newSink = newSink
+    this.sink = newSink()
     this.#append = append
   }
 
@@ -177,13 +178,27 @@ class MemoryWriter implements LogWriter {
   }
 
   commit(): CommitTicket {
-    if (this.#state === 'fenced') throw new EngineError('writer-fenced', { writer: this.#id })
-    if (this.#state === 'closed') throw new EngineError('log-closed', { path })
-    return this.#append()
+    return this.#commit(this.sink)
+  }
+
+  beside(): LogWriter {
+    const sink = this.#newSink()
+    return {
+      sink,
+      commit: () => this.#commit(sink),
+      beside: () => this.beside(),
+      close: async () => sink.clear(),
+    }
   }
 
   async close(): Promise<void> {
     if (this.#state === 'open') this.#state = 'closed'
     this.sink.clear()
+  }
+
+  #commit(sink: SectionSink): CommitTicket {
+    if (this.#state === 'fenced') throw new EngineError('writer-fenced', { writer: this.#id })
+    if (this.#state === 'closed') throw new EngineError('log-closed', { path })
+    return this.#append(sink)
   }
 }

@@ -1,0 +1,45 @@
+import { Changelog, type ChangelogSpec } from '../state/commit/changelog.ts'
+import type { RestoreProgress } from '../state/commit/changelog-restore.ts'
+import { nextSequence } from '../state/commit/commit-log.ts'
+import type { BoundContract } from '../state/contracts/codec.ts'
+import type { TopicSpec } from '../state/log/log.ts'
+
+export interface ChangelogOptions {
+  /** Another process works on the task: checkpoints are put on the changelog from `lead` on. */
+  readonly standby?: boolean
+  /** Wall clock in ms. */
+  readonly now: () => number
+  readonly onRestore?: (progress: RestoreProgress) => void
+  /** Told why local state was not used. */
+  readonly onNotice?: (text: string) => void
+}
+
+interface ChangelogOwner
+  extends ChangelogOptions,
+    Omit<ChangelogSpec, keyof ChangelogOptions | 'place' | 'committed'> {
+  readonly app: string
+  readonly commits: BoundContract<{ readonly task: string; readonly sequence: number }>
+  readonly inputs: readonly { readonly topic: string; readonly partition: number }[]
+}
+
+/** Where the checkpoints of an application are kept: a partition each task. */
+export const changelogTopic = (app: string): TopicSpec => ({
+  name: `${app}-changelog`,
+  partitions: 1,
+  compacted: true,
+})
+
+/** Creates the topic, or checks that it is one that keeps the last record of every key. */
+export async function openChangelog(owner: ChangelogOwner): Promise<Changelog> {
+  const { app, commits, inputs, log, task } = owner
+  const topic = changelogTopic(app)
+  await log.createTopic(topic)
+  return new Changelog({
+    ...owner,
+    place: { topic: topic.name, partition: 0 },
+    async committed() {
+      const offsets = inputs.map((input) => log.offsets(input.topic, input.partition))
+      return { nextSequence: await nextSequence(log, commits, task), inputs: await Promise.all(offsets) }
+    },
+  })
+}

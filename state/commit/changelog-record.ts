@@ -1,0 +1,144 @@
+import { EngineError } from '../contracts/engine-error.ts'
+import type { RecordBatch } from '../log/record-batch.ts'
+import type { RecordSink } from '../log/record-sink.ts'
+import type { DatabaseWrite } from '../store/database.ts'
+import { spaceNameBytes } from '../store/space-name.ts'
+
+/*
+ * One record a database key, so that compaction keeps what the database would.
+ *
+ *     key      length of the space's name (1 to 255) | name | database key
+ *     value    0 | database value        whole
+ *              1 | number of parts       uint32, the parts stand before it
+ *              none                      the key is deleted
+ *
+ * A long value has its parts in records of their own, in order, just before:
+ *
+ *     key      0 | number of the part, uint32 | the key as above
+ *     value    the part
+ *
+ * Parts that a shorter value left behind are kept by compaction, and belong to
+ * no value: only those that stand right before it do.
+ */
+
+const wholeValue = 0
+const partedValue = 1
+const partMark = 0
+/** Far below the shortest limit of a record that a cluster is given. */
+const partBytes = 64 << 10
+
+export interface ChangelogPlace {
+  readonly topic: string
+  readonly partition: number
+}
+
+/** A database key with its space, as the key of a record. */
+export function changelogKey(space: string, key: Uint8Array): Buffer {
+  const name = spaceNameBytes(space)
+  return Buffer.concat([Buffer.of(name.length), name, key])
+}
+
+/** What `changelogKey` was made of. */
+export function splitChangelogKey(key: Buffer): { readonly space: string; readonly key: Buffer } {
+  const at = 1 + key[0]!
+  return { space: key.toString('utf8', 1, at), key: key.subarray(at) }
+}
+
+/** Puts one write into the sink. Returns the number of records. */
+export function putWrite(
+  sink: RecordSink,
+  { topic, partition }: ChangelogPlace,
+  key: Buffer,
+  value: Uint8Array | undefined,
+  atMs: number,
+): number {
+  const begin = () => sink.begin(topic, partition, atMs)
+  if (value === undefined) {
+    putTombstone(sink, { topic, partition }, key, atMs)
+    return 1
+  }
+  const parts = value.length > partBytes ? Math.ceil(value.length / partBytes) : 0
+  for (let part = 0; part < parts; part++) {
+    const out = begin()
+    out.byte(partMark)
+    out.uint32(part)
+    out.raw(key)
+    sink.beginValue()
+    out.raw(value, part * partBytes, Math.min(value.length, (part + 1) * partBytes))
+    sink.end()
+  }
+  const out = begin()
+  out.raw(key)
+  sink.beginValue()
+  if (parts === 0) {
+    out.byte(wholeValue)
+    out.raw(value)
+  } else {
+    out.byte(partedValue)
+    out.uint32(parts)
+  }
+  sink.end()
+  return parts + 1
+}
+
+/** Deletes a record by its own key, a part's included. */
+export function putTombstone(
+  sink: RecordSink,
+  { topic, partition }: ChangelogPlace,
+  key: Uint8Array,
+  atMs: number,
+): void {
+  sink.begin(topic, partition, atMs).raw(key)
+  sink.beginValue()
+  sink.end()
+}
+
+/** Turns records back into writes, in order. Keys and values are copies. */
+export class ChangelogDecoder {
+  #partsOf = Buffer.alloc(0)
+  #parts: Buffer[] = []
+
+  /** Undefined for a part, which comes with the record of its value. */
+  decode(batch: RecordBatch, index: number): DatabaseWrite | undefined {
+    const { bytes, keyStart, keyEnd, valueStart, valueEnd } = batch
+    const from = keyStart[index]!
+    const key = from < 0 ? Buffer.alloc(0) : bytes.subarray(from, keyEnd[index])
+    if (key.length === 0) throw unreadable(batch, index, 'it has no key')
+    const value = valueStart[index]! < 0 ? undefined : bytes.subarray(valueStart[index], valueEnd[index])
+    if (key[0] === partMark) {
+      if (value !== undefined) this.#addPart(key, value)
+      return undefined
+    }
+    const { space, key: inSpace } = splitChangelogKey(Buffer.from(key))
+    if (value === undefined) return { space, key: inSpace }
+    if (value[0] === wholeValue) return { space, key: inSpace, value: Buffer.from(value.subarray(1)) }
+    const count = value[0] === partedValue && value.length === 5 ? value.readUInt32BE(1) : 0
+    const parts = this.#partsOf.equals(key) ? this.#parts.slice(0, count) : []
+    if (count === 0 || parts.length < count || parts.includes(undefined as unknown as Buffer)) {
+      throw unreadable(batch, index, `it has ${parts.length} parts of ${count}`)
+    }
+    return { space, key: inSpace, value: Buffer.concat(parts) }
+  }
+
+  #addPart(key: Buffer, value: Buffer): void {
+    const number = key.readUInt32BE(1)
+    const owner = key.subarray(5)
+    if (number === 0 || !this.#partsOf.equals(owner)) {
+      this.#partsOf = Buffer.from(owner)
+      this.#parts = []
+    }
+    this.#parts[number] = value
+  }
+}
+
+function unreadable(
+  { topic, baseOffset, offsetDeltas }: RecordBatch,
+  index: number,
+  reason: string,
+): EngineError {
+  const offset = Number(baseOffset) + offsetDeltas[index]!
+  return new EngineError('record-undecodable', {
+    topic,
+    reason: `${reason} (offset ${offset}); delete the topic, and the state is folded from the inputs`,
+  })
+}
