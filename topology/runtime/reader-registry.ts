@@ -70,7 +70,7 @@ export async function readerRegistry(read: SchemaJournal['read']): Promise<Schem
  * @throws EngineError `contract-incompatible` from `register`, for a schema that the registry would refuse
  */
 export function sharedReaderRegistry(shared: SchemaRegistry): SchemaRegistry {
-  const own = new Map<string, RegisteredSchema>()
+  const own = new Map<string, number>()
   const schemas = new Map<number, AvroSchema>()
   const refuseWrite = (subject: string): Promise<never> =>
     Promise.reject(
@@ -83,10 +83,10 @@ export function sharedReaderRegistry(shared: SchemaRegistry): SchemaRegistry {
       const known = versions.find((version) => schemaIdentity(version.schema) === identity)
       if (known !== undefined) return { id: known.id, version: known.version }
       refuse(subject, await shared.compatibility(subject), await shared.checkCompatibility(subject, schema))
-      const added = own.get(identity) ?? { id: firstOwnId + own.size, version: versions.length + 1 }
-      own.set(identity, added)
-      schemas.set(added.id, schema)
-      return added
+      const id = own.get(identity) ?? firstOwnId + own.size
+      own.set(identity, id)
+      schemas.set(id, schema)
+      return { id, version: versions.length + 1 }
     },
     schemaById: async (id) => schemas.get(id) ?? shared.schemaById(id),
     versions: (subject) => shared.versions(subject),
