@@ -10,7 +10,7 @@ import {
   type RestoreProgress,
   restoreChangelog,
 } from './changelog-restore.ts'
-import { type Checkpoint, dropCheckpoint, positionsSpace } from './checkpoint.ts'
+import { type Checkpoint, dropCheckpoint } from './checkpoint.ts'
 import { type CommittedLog, standingOf } from './log-standing.ts'
 
 export interface ChangelogSpec {
@@ -162,14 +162,12 @@ export class Changelog {
 
   /**
    * Replaces what is on the changelog by what is in the database, in many
-   * commits. From the first of them on it has no position, until the
-   * checkpoint that follows puts one behind it all.
+   * commits. From the first of them on its last record is no position, until
+   * the checkpoint that follows puts one behind it all.
    */
   async #rewrite(writer: LogWriter): Promise<void> {
-    const { log, place, task, database, stores, now } = this.#spec
+    const { log, place, database, stores, now } = this.#spec
     const { start, end } = await log.offsets(place.topic, place.partition)
-    putTombstone(writer.sink, place, changelogKey(positionsSpace, Buffer.from(task)), now())
-    await this.#commit(writer)
     for (let offset = start; offset < end; ) {
       const batch = await log.read({ ...place, offset, maxBytes: commitBytes })
       for (let index = 0; index < batch.count; index++) {

@@ -81,7 +81,7 @@ async function contents(options: WireOptions): Promise<Record<string, readonly s
   const found: Record<string, readonly string[]> = {}
   try {
     for (const { name, partitions } of await log.topics()) {
-      if (/schemas$|-commits$|-imports$|-task-layouts$/.test(name)) continue
+      if (/schemas$|-commits$|-imports$|-task-layouts$|-changelog$/.test(name)) continue
       for (let partition = 0; partition < partitions; partition++) {
         const records: string[] = []
         const { start, end } = await log.offsets(name, partition)

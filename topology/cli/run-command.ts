@@ -8,6 +8,7 @@ import { announceDoor, defaultDataFolder, rememberModule } from './data-folder.t
 import { wiringOf } from './kafka-options.ts'
 import { loadTopology } from './load-topology.ts'
 import { count, Progress } from './progress.ts'
+import { RecoveryLines } from './recovery-lines.ts'
 import { table } from './table.ts'
 
 export interface RunOptions {
@@ -69,6 +70,7 @@ export async function runCommand(modulePath: string, options: RunOptions): Promi
       data,
       kafka,
       say,
+      silent,
       ...(sessionTimeout === undefined ? {} : { sessionTimeoutMs: sessionTimeout }),
       begin: (engine, ended) => begin(engine, options, say, ended),
       stopped: stopped.signal,
@@ -76,16 +78,16 @@ export async function runCommand(modulePath: string, options: RunOptions): Promi
     return 0
   }
   refuseInstanceOptions(options)
-  const recovery = new Progress('recovering', { unit: 'records', silent })
+  const recovery = new RecoveryLines(silent)
   const engine = await Engine.open({
     topology: declaration,
     data,
     ...(kafka === undefined ? {} : { kafka }),
     onNotice: (text) => process.stderr.write(`headwater: ${text}\n`),
-    onRecovery: ({ records }) => recovery.update(records),
+    onRecovery: (progress) => recovery.update(progress),
   })
   try {
-    if (engine.recovered.records > 0) recovery.end(engine.recovered.records)
+    recovery.end(engine.recovered)
     say(
       options.kafka === undefined
         ? `${declaration.name}: log and state in ${data}`

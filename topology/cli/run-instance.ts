@@ -7,6 +7,7 @@ import type { Engine } from '../runtime/engine.ts'
 import type { KafkaWiring } from '../runtime/wire-kafka.ts'
 import { CliError } from './cli-error.ts'
 import { announceDoor } from './data-folder.ts'
+import { RecoveryLines } from './recovery-lines.ts'
 
 /** How `run` was called, where others may run the same application. */
 export interface InstanceRun {
@@ -22,6 +23,8 @@ export interface InstanceRun {
   readonly standbys?: number
   readonly sessionTimeoutMs?: number
   readonly say: (line: string) => void
+  /** No lines about progress either. */
+  readonly silent: boolean
   /** Brings the sources in and works off what is there; called each time that this instance becomes the active one. */
   readonly begin: (engine: Engine, ended: AbortSignal) => Promise<void>
   readonly stopped: AbortSignal
@@ -46,6 +49,7 @@ export async function runInstance(run: InstanceRun): Promise<void> {
   const notice = (found: unknown) =>
     process.stderr.write(`headwater: ${found instanceof Error ? found.message : found}\n`)
   let instance: Instance | undefined
+  let recovery = new RecoveryLines(run.silent)
   try {
     const url = advertised ?? reachable(server.url)
     instance = await Instance.start({
@@ -57,7 +61,12 @@ export async function runInstance(run: InstanceRun): Promise<void> {
       ...(standbys === undefined ? {} : { standbys }),
       ...(sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs }),
       onNotice: notice,
-      begin: run.begin,
+      onRecovery: (progress) => recovery.update(progress),
+      begin(engine, ended) {
+        recovery.end(engine.recovered)
+        recovery = new RecoveryLines(run.silent)
+        return run.begin(engine, ended)
+      },
       onEngine(task, engine) {
         say(engine === undefined ? `${task} no longer runs here` : `${task} runs here now`)
         server.use(engine).catch(notice)

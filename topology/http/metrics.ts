@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { RestoreProgress } from '../../state/commit/changelog-restore.ts'
 import type { Engine } from '../runtime/engine.ts'
 import type { InputLag } from '../runtime/input-lag.ts'
 import { addProcessMetrics } from './process-metrics.ts'
@@ -73,6 +74,7 @@ export class Metrics {
       addProcessMetrics(this.#registry),
     ]
     this.#addEngine(engine)
+    this.#addChangelog(engine)
     this.#addModels(engine)
     this.#addInputs(engine)
   }
@@ -136,6 +138,28 @@ export class Metrics {
         )
       }
     })
+  }
+
+  /** Of an engine on a cluster. */
+  #addChangelog({ assembly: { changelog } }: Engine): void {
+    if (changelog === undefined) return
+    const { tally } = changelog
+    const written = (what: keyof typeof tally, help: string) =>
+      this.#counter(`changelog_${what}`, help, [], (add) => add(tally[what]))
+    written('checkpoints', 'Checkpoints put on the changelog')
+    written('records', 'Records of checkpoints put on the changelog')
+    written('bytes', 'Bytes of keys and values put on the changelog')
+    const restored = (name: string, help: string, value: (restore: RestoreProgress) => number) =>
+      this.#gauge(`restored_${name}`, help, [], (set) => {
+        if (changelog.restored !== undefined) set(value(changelog.restored))
+      })
+    restored('records', 'Records that the state was restored from at the start', ({ records }) => records)
+    restored('bytes', 'Bytes that the state was restored from at the start', ({ bytes }) => bytes)
+    restored(
+      'records_per_second',
+      'Rate of the restore from the changelog',
+      ({ recordsPerSecond }) => recordsPerSecond,
+    )
   }
 
   #addModels({ assembly: { models } }: Engine): void {

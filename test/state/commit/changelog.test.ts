@@ -40,6 +40,8 @@ class World {
   readonly memory = openMemoryLog()
   readonly log = new CompactingLog(this.memory, place.topic)
   commits: Commit[] = []
+  /** Oldest record of the input, which has one a commit. */
+  inputStart = 0
   notices: string[] = []
 
   static async open(): Promise<World> {
@@ -74,7 +76,7 @@ class Process {
       layout,
       committed: async () => ({
         nextSequence: world.commits.length,
-        inputs: [{ start: 0n, end: BigInt(world.commits.length) }],
+        inputs: [{ start: BigInt(world.inputStart), end: BigInt(world.commits.length) }],
       }),
       now: () => 0,
       elapsedMs: () => 0,
@@ -315,6 +317,84 @@ test('a standby that takes over puts on the changelog what it had folded by itse
   expect(taken.changelog.tally).toMatchObject({ checkpoints: 1, records: 5 })
   const third = await Process.open(world, memoryDatabase())
   expect([third.sequence, third.state]).toEqual([4, fold(world.commits)])
+})
+
+test('a rewriting that was cut short is no state, and is done again', async () => {
+  const world = await World.open()
+  world.commits.push(
+    [
+      [1, 1],
+      [2, 2],
+    ],
+    [[3, 3]],
+  )
+  const first = await Process.open(world, memoryDatabase())
+  first.follow()
+  await first.checkpoint()
+  const other = await Process.open(world, memoryDatabase(), { layout: 'other' })
+  other.follow(1)
+  // The tombstones of what is there are one commit, what replaces it the next.
+  other.lifeLeft = 1
+  await expect(other.checkpoint()).rejects.toThrow(Killed)
+
+  for (const layout of ['layout', 'other']) {
+    const torn = await Process.open(world, memoryDatabase(), { layout, leads: false })
+    expect([torn.sequence, torn.state]).toEqual([0, []])
+  }
+  const again = await Process.open(world, memoryDatabase(), { layout: 'other' })
+  again.follow()
+  await again.checkpoint()
+  const restored = await Process.open(world, memoryDatabase(), { layout: 'other' })
+  expect([restored.sequence, restored.state]).toEqual([2, fold(world.commits)])
+})
+
+test('a changelog that lost what it held is written anew from the local state', async () => {
+  const world = await World.open()
+  world.commits.push([[1, 1]], [[2, 2]], [[3, 3]])
+  const database = memoryDatabase()
+  const first = await Process.open(world, database)
+  first.follow(2)
+  await first.checkpoint()
+  await world.log.deleteTopic(place.topic)
+  await world.log.createTopic({ name: place.topic, partitions: 1, compacted: true })
+  const elsewhere = await Process.open(world, memoryDatabase())
+  elsewhere.follow(1)
+  await elsewhere.checkpoint()
+
+  const back = await Process.open(world, database)
+  back.follow()
+  await back.checkpoint()
+  const restored = await Process.open(world, memoryDatabase())
+  expect([restored.sequence, restored.state]).toEqual([3, fold(world.commits)])
+})
+
+test('local state whose next records have left the log gives way to a changelog that has them in it', async () => {
+  const world = await World.open()
+  world.commits.push([[1, 1]], [[2, 2]], [[3, 3]])
+  const old = memoryDatabase()
+  const first = await Process.open(world, old)
+  first.follow(1)
+  await first.checkpoint()
+  const elsewhere = await Process.open(world, memoryDatabase())
+  elsewhere.follow(3)
+  await elsewhere.checkpoint()
+
+  world.inputStart = 1
+  expect((await Process.open(world, old, { leads: false })).sequence).toBe(1)
+  world.inputStart = 2
+  const restored = await Process.open(world, old)
+  expect([restored.sequence, restored.state]).toEqual([3, fold(world.commits)])
+  expect(world.notices).toEqual([
+    'the local state is cut off from the log and was dropped: it stands at commit 1 and offsets 1, the log at commit 3 with inputs 2..3',
+  ])
+  // Where the changelog does not help, the local state stays.
+  await world.log.deleteTopic(place.topic)
+  await world.log.createTopic({ name: place.topic, partitions: 1, compacted: true })
+  const kept = memoryDatabase()
+  const behind = await Process.open(world, kept, { leads: false })
+  behind.follow(1)
+  await behind.checkpoint()
+  expect((await Process.open(world, kept, { leads: false })).sequence).toBe(1)
 })
 
 type Step =
