@@ -22,6 +22,8 @@ interface PendingCheckpoint {
  *
  * Every key that was written since the checkpoint `covered` is in one of the
  * notes. Undefined: nothing is known, and the whole state has to be written.
+ * So it is when somebody without a changelog has written a checkpoint, such
+ * as a rebuild that brings the state up first.
  */
 export class ChangelogCoverage {
   readonly #database: Database
@@ -36,34 +38,38 @@ export class ChangelogCoverage {
     return this.#covered
   }
 
-  /** Of a database whose state was folded or restored by an engine with a changelog. */
-  async load(): Promise<void> {
+  /** Of the database whose checkpoint has this sequence. */
+  async load(checkpoint: number): Promise<void> {
     this.#covered = undefined
     this.#pending = []
+    let writtenWith: number | undefined
     for await (const chunk of this.#database.scan(space)) {
       for (const { key, value } of chunk) {
         const bytes = Buffer.from(value)
-        if (coveredKey.equals(key)) this.#covered = bytes.readDoubleLE(0)
-        else {
+        if (coveredKey.equals(key)) {
+          this.#covered = bytes.readDoubleLE(0)
+          writtenWith = bytes.readDoubleLE(8)
+        } else {
           const note = Buffer.from(key)
           this.#pending.push({ sequence: sequenceOf(note), keys: bytes.readUInt32BE(0), key: note })
         }
       }
     }
+    if (writtenWith !== checkpoint) this.#covered = undefined
   }
 
   /** Of an empty database, or of one that was restored up to there. Returns what is to be written with its position. */
   async begin(sequence: number): Promise<DatabaseWrite> {
     await this.#database.clear(space)
     this.#pending = []
-    return this.#cover(sequence)
+    return this.#cover(sequence, sequence)
   }
 
   /** Of a checkpoint that the changelog holds, with all that was pending. */
   settled(sequence: number): DatabaseWrite[] {
     const forgotten = this.#pending.map(({ key }) => ({ space, key }))
     this.#pending = []
-    return [...forgotten, this.#cover(sequence)]
+    return [...forgotten, this.#cover(sequence, sequence)]
   }
 
   /** Of a checkpoint that is in the database alone, while the changelog stands at `kept`. */
@@ -73,7 +79,7 @@ export class ChangelogCoverage {
     const notes: DatabaseWrite[] = covered.map(({ key }) => ({ space, key }))
     if (this.#covered === undefined) return notes
     const upTo = sequence <= kept ? sequence : covered.at(-1)?.sequence
-    notes.push(this.#cover(Math.max(this.#covered, upTo ?? 0)))
+    notes.push(this.#cover(Math.max(this.#covered, upTo ?? 0), sequence))
     if (sequence <= kept) return notes
     const keys = writes.map((write) => changelogKey(write.space, write.key))
     const last = this.#pending.at(-1)?.key
@@ -125,10 +131,11 @@ export class ChangelogCoverage {
     return [...notes, { space, key: coveredKey }]
   }
 
-  #cover(sequence: number): DatabaseWrite {
-    this.#covered = sequence
-    const value = Buffer.alloc(8)
-    value.writeDoubleLE(sequence)
+  #cover(covered: number, checkpoint: number): DatabaseWrite {
+    this.#covered = covered
+    const value = Buffer.alloc(16)
+    value.writeDoubleLE(covered)
+    value.writeDoubleLE(checkpoint, 8)
     return { space, key: coveredKey, value }
   }
 }

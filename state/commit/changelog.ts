@@ -82,14 +82,14 @@ export class Changelog {
     const log = await committed()
     const standing = local?.layout === layout ? standingOf(local.position, log) : undefined
     if (local !== undefined && standing === 'on') {
-      await this.#coverage.load()
+      await this.#coverage.load(local.position.sequence)
       return local
     }
     const end = await this.#end()
     const kept = end.kind === 'whole' && end.checkpoint.layout === layout ? end.checkpoint : undefined
     const keptStanding = kept && standingOf(kept.position, log)
     if (local !== undefined && standing === 'cut off' && keptStanding !== 'on') {
-      await this.#coverage.load()
+      await this.#coverage.load(local.position.sequence)
       return local
     }
     if (local !== undefined && standing !== undefined) {

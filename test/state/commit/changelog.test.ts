@@ -319,6 +319,24 @@ test('a standby that takes over puts on the changelog what it had folded by itse
   expect([third.sequence, third.state]).toEqual([4, fold(world.commits)])
 })
 
+test('what somebody without a changelog has folded into the local state is put on it', async () => {
+  const world = await World.open()
+  const database = memoryDatabase()
+  world.commits.push([[1, 1]], [[2, 2]], [[3, 3]])
+  const first = await Process.open(world, database)
+  first.follow(1)
+  await first.checkpoint()
+  first.follow(2)
+  const at = { position: { sequence: 2, offsets: [2] }, streamTimeMs: 0, layout: 'layout' }
+  await database.write(collectCheckpoint(task, at, [first.store]))
+
+  const second = await Process.open(world, database)
+  second.follow()
+  await second.checkpoint()
+  const restored = await Process.open(world, memoryDatabase())
+  expect([restored.sequence, restored.state]).toEqual([3, fold(world.commits)])
+})
+
 test('a rewriting that was cut short is no state, and is done again', async () => {
   const world = await World.open()
   world.commits.push(
