@@ -219,6 +219,26 @@ export function logSuite(
         expect((await readAll(log, 'clicks', 0)).map(({ key }) => key)).toEqual(['other', 'new'])
       })
 
+      test('a sink beside the first is committed by itself, and ends with its writer', async () => {
+        const { log, writer } = await withTopic()
+        const beside = writer.beside()
+        writeRecord(writer, 'clicks', 0, { key: 'first', value: '1', timestampMs: 1 })
+        writeRecord(beside, 'clicks', 0, { key: 'beside', value: '1', timestampMs: 1 })
+        await beside.commit()
+        expect(writer.sink.count).toBe(1)
+        await writer.commit()
+        expect((await readAll(log, 'clicks', 0)).map(({ key }) => key)).toEqual(['beside', 'first'])
+        const another = beside.beside()
+        writeRecord(beside, 'clicks', 0, { key: 'dropped', value: '1', timestampMs: 1 })
+        await beside.close()
+        writeRecord(writer, 'clicks', 0, { key: 'later', value: '1', timestampMs: 1 })
+        await writer.commit()
+        expect((await readAll(log, 'clicks', 0)).map(({ key }) => key)).toEqual(['beside', 'first', 'later'])
+        await log.writer('test')
+        writeRecord(another, 'clicks', 0, { key: 'fenced', value: '1', timestampMs: 1 })
+        expect(await codeOf(() => another.commit())).toBe('writer-fenced')
+      })
+
       test('a closed writer and a closed log say so', async () => {
         const { log, writer } = await withTopic()
         await writer.close()

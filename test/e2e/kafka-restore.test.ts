@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, expect, test } from 'vitest'
 import type { RecoveryProgress } from '../../replay/assembly.ts'
 import movies from '../../topology/examples/movies/topology.ts'
+import { Metrics } from '../../topology/http/metrics.ts'
 import { Engine, type SourceRow } from '../../topology/index.ts'
 import { headwater } from '../support/command-line.ts'
 import { startKafkaBroker } from '../support/kafka-broker.ts'
@@ -62,6 +63,11 @@ test('an engine that lost its state restores it from the changelog, tells how fa
   expect(restore!.records).toBeGreaterThanOrEqual(records)
   expect(restore!.bytes).toBeGreaterThanOrEqual(bytes)
   expect(followed).toBe(0)
+  const metrics = new Metrics(third)
+  const text = await metrics.text()
+  metrics.close()
+  expect(text).toContain(`\nheadwater_restored_records ${restore!.records}\n`)
+  expect(text).toContain('\nheadwater_changelog_checkpoints_total 0\n')
   expect(await third.digest()).toBe(digest)
   await third.close()
 

@@ -16,6 +16,7 @@ const setOperation = 0
 const batchRoomBytes = 48_588
 /** What Kafka takes when nobody says otherwise. */
 const defaultBatchBytes = 1_048_588
+const compactedSegmentBytes = 64 << 20
 const anyTime = `${2n ** 63n - 1n}`
 
 export const maxBatchBytesOf = ({ maxRecordBytes }: CheckedKafkaOptions): number =>
@@ -257,6 +258,8 @@ export function topicConfig(
   // A segment would be closed when a commit's marker, which has the broker's time, is that much later than
   // the first event time in it. Where all is kept, size alone may decide.
   if (policy === 'delete' && retentionMs === undefined) config.set('segment.ms', anyTime)
+  // The segment that is written to is never compacted, so it should not be large.
+  if (compacted === true) config.set('segment.bytes', `${compactedSegmentBytes}`)
   const maxBatchBytes = maxBatchBytesOf(options)
   if (maxBatchBytes > defaultBatchBytes) config.set('max.message.bytes', `${maxBatchBytes}`)
   return config
