@@ -15,7 +15,7 @@ import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { DurationMs, TimestampMs } from '../state/contracts/units.ts'
 import type { Log } from '../state/log/log.ts'
 import { modelOf } from './candidate.ts'
-import { DecisionReader, type TimeRange } from './decision-reader.ts'
+import { DecisionReader, type Outcome, type TimeRange } from './decision-reader.ts'
 import { DriftSlice, subjectsOf } from './drift-slice.ts'
 
 export interface DriftOptions {
@@ -121,7 +121,7 @@ const waitingLimit = 200_000
 export async function drift(options: DriftOptions): Promise<DriftReport> {
   const { declaration, log, registry } = options
   const model = modelOf(declaration, options.model)
-  const reader = await DecisionReader.open(declaration.name, model.name, log, registry)
+  const reader = DecisionReader.openOutcomes(declaration.name, model.name, log, registry)
   const { fromMs, toMs } = (await reader.extent()) ?? { fromMs: 0, toMs: 0 }
   // An empty log has two empty halves, and a log of one instant one.
   const extent = { fromMs, toMs: Math.max(toMs, fromMs + 2) }
@@ -171,6 +171,35 @@ function checkRange(what: string, { fromMs, toMs }: TimeRange): TimeRange {
   return { fromMs, toMs }
 }
 
+/**
+ * Outputs that wait for their labels, the newest of them, at least as many as
+ * the limit and less than twice that. In two halves: to take the oldest of
+ * one map out again and again makes it walk over all that was taken before.
+ */
+class WaitingOutputs {
+  readonly #limit: number
+  #newer = new Map<string, number>()
+  #older = new Map<string, number>()
+
+  constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  put(requestId: string, output: number): void {
+    this.#newer.set(requestId, output)
+    if (this.#newer.size < this.#limit) return
+    this.#older = this.#newer
+    this.#newer = new Map()
+  }
+
+  take(requestId: string): number | undefined {
+    const of = this.#newer.has(requestId) ? this.#newer : this.#older
+    const output = of.get(requestId)
+    of.delete(requestId)
+    return output
+  }
+}
+
 /** The passes over the log and what they leave. */
 class DriftRun {
   readonly detectors: readonly { readonly kind: string; readonly detector: DriftDetector }[]
@@ -182,11 +211,11 @@ class DriftRun {
   #isWatching = true
   #events = 0
   readonly #model: Model
-  readonly #reader: DecisionReader
+  readonly #reader: ReturnType<typeof DecisionReader.openOutcomes>
   readonly #options: DriftOptions
   readonly #subjects: readonly string[]
 
-  constructor(model: Model, reader: DecisionReader, options: DriftOptions) {
+  constructor(model: Model, reader: ReturnType<typeof DecisionReader.openOutcomes>, options: DriftOptions) {
     this.#model = model
     this.#reader = reader
     this.#options = options
@@ -260,28 +289,35 @@ class DriftRun {
 
   /** Reads a range into the slices of its events' times. */
   async #fill(range: TimeRange, sliceAt: (atMs: TimestampMs) => DriftSlice | undefined): Promise<void> {
-    const { columns, label } = this.#model
-    const waiting = new Map<string, number>()
-    for await (const decision of this.#reader.read(range, label.withinMs)) {
-      if (++this.#events % 4_096 === 0) this.#options.onProgress?.(this.#events)
-      const { atMs } = decision
-      if (decision.kind === 'prediction') {
-        const { requestId, output, features } = decision.event
-        waiting.set(requestId, output)
-        if (waiting.size > waitingLimit) waiting.delete(waiting.keys().next().value!)
-        if (atMs < range.fromMs) continue
-        const slice = sliceAt(atMs)
-        if (slice === undefined || features.byteLength !== columns.length * 8) this.passedOver++
-        else addPrediction(slice, features, output)
-      } else if (atMs >= range.fromMs) {
-        const slice = sliceAt(atMs)
-        const output = waiting.get(decision.event.requestId)
-        waiting.delete(decision.event.requestId)
-        if (slice === undefined || output === undefined) this.passedOver++
-        if (slice !== undefined) this.#addLabel(slice, decision.event.value, output, atMs)
-      }
+    // Without labels nothing waits for one.
+    const waiting = (await this.#reader.hasLabels()) ? new WaitingOutputs(waitingLimit) : undefined
+    for await (const batch of this.#reader.readBatches(range, this.#model.label.withinMs)) {
+      for (const decision of batch) this.#take(decision, range, sliceAt, waiting)
+      this.#events += batch.length
+      this.#options.onProgress?.(this.#events)
     }
-    this.#options.onProgress?.(this.#events)
+  }
+
+  #take(
+    decision: Outcome,
+    range: TimeRange,
+    sliceAt: (atMs: TimestampMs) => DriftSlice | undefined,
+    waiting: WaitingOutputs | undefined,
+  ): void {
+    const { atMs } = decision
+    if (decision.kind === 'prediction') {
+      const { requestId, output, features } = decision.event
+      waiting?.put(requestId, output)
+      if (atMs < range.fromMs) return
+      const slice = sliceAt(atMs)
+      if (slice === undefined || features.byteLength !== this.#model.columns.length * 8) this.passedOver++
+      else addPrediction(slice, features, output)
+    } else if (atMs >= range.fromMs) {
+      const slice = sliceAt(atMs)
+      const output = waiting?.take(decision.event.requestId)
+      if (slice === undefined || output === undefined) this.passedOver++
+      if (slice !== undefined) this.#addLabel(slice, decision.event.value, output, atMs)
+    }
   }
 
   #addLabel(slice: DriftSlice, value: number, output: number | undefined, atMs: TimestampMs): void {
