@@ -38,6 +38,11 @@ export class ChangelogCoverage {
     return this.#covered
   }
 
+  /** Whether the database has checkpoints that are not on the changelog. */
+  get isPending(): boolean {
+    return this.#pending.length > 0
+  }
+
   /** Of the database whose checkpoint has this sequence. */
   async load(checkpoint: number): Promise<void> {
     this.#covered = undefined
@@ -99,7 +104,6 @@ export class ChangelogCoverage {
   /** The values, as the database has them, of all keys that are pending; of those in `but` they are known better. */
   async pendingWrites(but: ReadonlySet<string>): Promise<DatabaseWrite[]> {
     const bySpace = new Map<string, Map<string, Buffer>>()
-    if (this.#pending.length === 0) return []
     for await (const chunk of this.#database.scan(space)) {
       for (const { key: note, value } of chunk) {
         if (coveredKey.equals(note)) continue

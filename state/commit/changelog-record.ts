@@ -1,3 +1,4 @@
+import type { ByteWriter } from '../contracts/byte-writer.ts'
 import { EngineError } from '../contracts/engine-error.ts'
 import type { RecordBatch } from '../log/record-batch.ts'
 import type { RecordSink } from '../log/record-sink.ts'
@@ -44,53 +45,62 @@ export function splitChangelogKey(key: Buffer): { readonly space: string; readon
   return { space: key.toString('utf8', 1, at), key: key.subarray(at) }
 }
 
-/** Puts one write into the sink. Returns the number of records. */
-export function putWrite(
-  sink: RecordSink,
-  { topic, partition }: ChangelogPlace,
-  key: Buffer,
-  value: Uint8Array | undefined,
-  atMs: number,
-): number {
-  const begin = () => sink.begin(topic, partition, atMs)
-  if (value === undefined) {
-    putTombstone(sink, { topic, partition }, key, atMs)
-    return 1
-  }
-  const parts = value.length > partBytes ? Math.ceil(value.length / partBytes) : 0
-  for (let part = 0; part < parts; part++) {
-    const out = begin()
-    out.byte(partMark)
-    out.uint32(part)
-    out.raw(key)
-    sink.beginValue()
-    out.raw(value, part * partBytes, Math.min(value.length, (part + 1) * partBytes))
-    sink.end()
-  }
-  const out = begin()
-  out.raw(key)
-  sink.beginValue()
-  if (parts === 0) {
-    out.byte(wholeValue)
-    out.raw(value)
-  } else {
-    out.byte(partedValue)
-    out.uint32(parts)
-  }
-  sink.end()
-  return parts + 1
-}
+/** Puts writes into a sink, as records of the changelog. */
+export class ChangelogEncoder {
+  readonly #sink: RecordSink
+  readonly #place: ChangelogPlace
+  /** By space: what its keys begin with. */
+  readonly #prefixes = new Map<string, Buffer>()
 
-/** Deletes a record by its own key, a part's included. */
-export function putTombstone(
-  sink: RecordSink,
-  { topic, partition }: ChangelogPlace,
-  key: Uint8Array,
-  atMs: number,
-): void {
-  sink.begin(topic, partition, atMs).raw(key)
-  sink.beginValue()
-  sink.end()
+  constructor(sink: RecordSink, place: ChangelogPlace) {
+    this.#sink = sink
+    this.#place = place
+  }
+
+  put({ space, key, value }: DatabaseWrite, atMs: number): void {
+    const parts = value !== undefined && value.length > partBytes ? Math.ceil(value.length / partBytes) : 0
+    for (let part = 0; part < parts; part++) {
+      const out = this.#begin(atMs)
+      out.byte(partMark)
+      out.uint32(part)
+      this.#key(out, space, key)
+      this.#sink.beginValue()
+      out.raw(value!, part * partBytes, Math.min(value!.length, (part + 1) * partBytes))
+      this.#sink.end()
+    }
+    const out = this.#begin(atMs)
+    this.#key(out, space, key)
+    this.#sink.beginValue()
+    if (parts > 0) {
+      out.byte(partedValue)
+      out.uint32(parts)
+    } else if (value !== undefined) {
+      out.byte(wholeValue)
+      out.raw(value)
+    }
+    this.#sink.end()
+  }
+
+  /** Deletes a record by its own key, a part's included. */
+  bury(recordKey: Uint8Array, atMs: number): void {
+    this.#begin(atMs).raw(recordKey)
+    this.#sink.beginValue()
+    this.#sink.end()
+  }
+
+  #begin(atMs: number): ByteWriter {
+    return this.#sink.begin(this.#place.topic, this.#place.partition, atMs)
+  }
+
+  #key(out: ByteWriter, space: string, key: Uint8Array): void {
+    let prefix = this.#prefixes.get(space)
+    if (prefix === undefined) {
+      prefix = changelogKey(space, Buffer.alloc(0))
+      this.#prefixes.set(space, prefix)
+    }
+    out.raw(prefix)
+    out.raw(key)
+  }
 }
 
 /** Turns records back into writes, in order. Keys and values are copies. */

@@ -3,7 +3,7 @@ import type { DurationMs, TimestampMs } from '../contracts/units.ts'
 import type { Log, LogWriter } from '../log/log.ts'
 import type { Database, DatabaseWrite } from '../store/database.ts'
 import { ChangelogCoverage } from './changelog-coverage.ts'
-import { type ChangelogPlace, changelogKey, putTombstone, putWrite } from './changelog-record.ts'
+import { ChangelogEncoder, type ChangelogPlace, changelogKey } from './changelog-record.ts'
 import {
   type ChangelogEnd,
   changelogEnd,
@@ -148,15 +148,12 @@ export class Changelog {
   }
 
   async #append(writer: LogWriter, writes: readonly DatabaseWrite[]): Promise<void> {
-    // Of several writes of a key the last counts, and the position stays behind all others.
-    const byKey = new Map<string, DatabaseWrite>()
-    for (const [index, write] of writes.entries()) {
-      byKey.set(changelogKey(write.space, write.key).toString('latin1'), write)
-      if (index % writesPerTurn === writesPerTurn - 1) await nextTurn()
+    if (this.#coverage.isPending) {
+      const known = new Set<string>()
+      for (const { space, key } of writes) known.add(changelogKey(space, key).toString('latin1'))
+      await this.#put(writer, await this.#coverage.pendingWrites(known))
     }
-    const pending = await this.#coverage.pendingWrites(new Set(byKey.keys()))
-    await this.#put(writer, pending)
-    await this.#put(writer, byKey.values())
+    await this.#put(writer, writes)
     await this.#commit(writer)
   }
 
@@ -168,12 +165,13 @@ export class Changelog {
   async #rewrite(writer: LogWriter): Promise<void> {
     const { log, place, database, stores, now } = this.#spec
     const { start, end } = await log.offsets(place.topic, place.partition)
+    const encoder = new ChangelogEncoder(writer.sink, place)
     for (let offset = start; offset < end; ) {
       const batch = await log.read({ ...place, offset, maxBytes: commitBytes })
       for (let index = 0; index < batch.count; index++) {
         if (batch.valueStart[index]! < 0) continue
         const key = batch.bytes.subarray(batch.keyStart[index], batch.keyEnd[index])
-        putTombstone(writer.sink, place, key, now())
+        encoder.bury(key, now())
       }
       await this.#commit(writer)
       if (batch.nextOffset === offset) break
@@ -191,12 +189,12 @@ export class Changelog {
     await this.#commit(writer)
   }
 
-  async #put(writer: LogWriter, writes: Iterable<DatabaseWrite>): Promise<void> {
-    const { place, now } = this.#spec
-    let count = 0
-    for (const { space, key, value } of writes) {
-      putWrite(writer.sink, place, changelogKey(space, key), value, now())
-      if (++count % writesPerTurn === 0) await nextTurn()
+  async #put(writer: LogWriter, writes: readonly DatabaseWrite[]): Promise<void> {
+    const atMs = this.#spec.now()
+    const encoder = new ChangelogEncoder(writer.sink, this.#spec.place)
+    for (const [index, write] of writes.entries()) {
+      encoder.put(write, atMs)
+      if (index % writesPerTurn === writesPerTurn - 1) await nextTurn()
     }
   }
 
