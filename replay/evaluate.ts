@@ -1,7 +1,7 @@
 import type { Declaration } from '../models/declaration.ts'
 import { type BootstrapOptions, bootstrapIntervals, type Interval } from '../models/evaluation/bootstrap.ts'
 import { binnedAuc, exactAuc } from '../models/metrics/auc.ts'
-import { averagePrecision } from '../models/metrics/average-precision.ts'
+import { averagePrecision, binnedAveragePrecision } from '../models/metrics/average-precision.ts'
 import { type CalibrationPoint, calibrationError } from '../models/metrics/calibration.ts'
 import { ConfusionMatrix } from '../models/metrics/confusion-matrix.ts'
 import { type Metric, evaluate as metricOf } from '../models/metrics/metric.ts'
@@ -171,9 +171,11 @@ const metricsOf = (isClassifier: boolean, quantiles: readonly number[]): readonl
         ...quantiles.map((quantile) => quantileLoss(quantile)),
       ]
 
-/** What a resample is measured by: AUC by bins, since the exact one sorts every resample anew. Average precision has none. */
-const resampled = (metric: Metric): Metric => (metric === exactAuc ? binnedAuc() : metric)
-const isResampled = (metric: Metric): boolean => metric !== averagePrecision
+/** What a resample is measured by: rankings by bins, since the exact ones sort every resample anew. */
+function resampled(metric: Metric): Metric {
+  if (metric === exactAuc) return binnedAuc()
+  return metric === averagePrecision ? binnedAveragePrecision() : metric
+}
 
 function scorerReports(
   rows: EvaluationRows,
@@ -189,15 +191,14 @@ function scorerReports(
       ? undefined
       : bootstrapIntervals(
           { labels, predictions: scorers.map(({ predictions }) => predictions) },
-          metrics.filter(isResampled).map(resampled),
+          metrics.map(resampled),
           bootstrap,
         )
   const values = scorers.map(({ predictions }) =>
     metrics.map((metric) => metricOf(metric, labels, predictions)),
   )
-  const places = metrics.filter(isResampled)
   const intervalOf = (of: readonly (readonly Interval[])[] | undefined, scorer: number, metric: Metric) =>
-    of?.[scorer]?.[places.indexOf(metric)] ?? null
+    of?.[scorer]?.[metrics.indexOf(metric)] ?? null
   return scorers.map(({ name, predictions }, scorer) => ({
     scorer: name,
     metrics: metrics.map((metric, index) => ({

@@ -52,10 +52,19 @@ const oddsLimit = 16
  * default for scores that spread over a few units of log odds.
  */
 export function binnedAuc(bins = 4096): BinnedAuc {
+  const metric = binnedByOdds('auc', bins, (cells) => binnedValue(cells).value)
+  return { ...metric, errorBound: (saved) => binnedValue(saved).errorBound }
+}
+
+/**
+ * A metric of ranked probabilities in fixed memory: the weight of the
+ * negatives and that of the positives of each bin, ascending, `[2 * bins]`.
+ */
+export function binnedByOdds(name: string, bins: number, value: (cells: Float64Array) => number): Metric {
   if (!(Number.isInteger(bins) && bins >= 2)) throw new RangeError(`bins must be at least 2, got ${bins}`)
   const scale = bins / (2 * oddsLimit)
-  const metric = cellMetric({
-    name: `auc(bins=${bins})`,
+  return cellMetric({
+    name: `${name}(bins=${bins})`,
     better: 'higher',
     width: 2 * bins,
     add(cells, label, prediction, weight) {
@@ -65,9 +74,8 @@ export function binnedAuc(bins = 4096): BinnedAuc {
       const at = Number.isNaN(odds) ? 0 : 2 * bin + (label > 0.5 ? 1 : 0)
       cells[at] = cells[at]! + (Number.isNaN(odds) ? Number.NaN : weight)
     },
-    value: (cells) => binnedValue(cells).value,
+    value,
   })
-  return { ...metric, errorBound: (saved) => binnedValue(saved).errorBound }
 }
 
 function binnedValue(cells: Float64Array): { value: number; errorBound: number } {
@@ -86,32 +94,3 @@ function binnedValue(cells: Float64Array): { value: number; errorBound: number }
   const pairs = positives * negatives
   return { value: wins / pairs, errorBound: tied / pairs }
 }
-
-/**
- * Average precision: the mean of the precision at each positive, scores
- * descending, equal scores as one step; the area under the precision-recall
- * curve without interpolation. Exact; keeps every example.
- */
-export const averagePrecision: Metric = exampleMetric({
-  name: 'average-precision',
-  better: 'higher',
-  value({ labels, predictions, weights }) {
-    const order = ascending(predictions)
-    let seen = 0
-    let hits = 0
-    let sum = 0
-    for (let end = order.length; end > 0; ) {
-      const score = predictions[order[end - 1]!]!
-      if (Number.isNaN(score)) return Number.NaN
-      let stepHits = 0
-      while (end > 0 && predictions[order[end - 1]!] === score) {
-        const example = order[--end]!
-        seen += weights[example]!
-        if (labels[example]! > 0.5) stepHits += weights[example]!
-      }
-      hits += stepHits
-      sum += stepHits * (hits / seen)
-    }
-    return sum / hits
-  },
-})

@@ -1,3 +1,4 @@
+import { binnedByOdds } from './auc.ts'
 import { ascending, exampleMetric, type Metric } from './metric.ts'
 
 /**
@@ -30,3 +31,23 @@ export const averagePrecision: Metric = exampleMetric({
     return area / positives
   },
 })
+
+/**
+ * The same in fixed memory, for probabilities: those of one bin of log odds
+ * count as tied, as with `binnedAuc`. Close where the scores spread over many
+ * bins; of scores that lie in one bin it is the share of the positives.
+ */
+export const binnedAveragePrecision = (bins = 4096): Metric =>
+  binnedByOdds('average-precision', bins, (cells) => {
+    let positives = 0
+    let taken = 0
+    let area = 0
+    for (let at = cells.length - 2; at >= 0; at -= 2) {
+      const found = cells[at + 1]!
+      taken += cells[at]! + found
+      positives += found
+      // A weight that is NaN must show in the value.
+      if (found !== 0 || Number.isNaN(taken)) area += found * (positives / taken)
+    }
+    return area / positives
+  })

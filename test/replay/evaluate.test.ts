@@ -95,6 +95,23 @@ describe('an evaluation', () => {
     expect(fewer.rows).toBeLessThanOrEqual(1)
   })
 
+  test('gives every metric of a classifier an interval, average precision too, and the same for the same seed', async () => {
+    const bootstrap = { resamples: 100, seed: 4 }
+    const found = await report({ bootstrap })
+    const [{ metrics } = { metrics: [] }, baseline] = found.scorers
+    expect(metrics.map(({ metric }) => metric)).toContain('average-precision')
+    for (const { metric, value, interval } of metrics) {
+      const { lower, upper } = interval!
+      expect({ metric, isOrdered: lower < upper }).toEqual({ metric, isOrdered: true })
+      // A calibration error of resamples is biased upwards: its interval need not hold the value.
+      if (/calibration/.test(metric)) continue
+      expect({ metric, holds: lower <= value && value <= upper }).toEqual({ metric, holds: true })
+    }
+    const ranked = baseline!.metrics.find(({ metric }) => metric === 'average-precision')!
+    expect(ranked.difference!.interval!.lower).toBeLessThan(ranked.difference!.interval!.upper)
+    expect((await report({ bootstrap })).scorers).toEqual(found.scorers)
+  })
+
   test('by slice has every row once, and the slices of a part of the time are those of that part', async () => {
     const all = await report({ by: 'visitor' })
     expect(all.slices.reduce((sum, { rows }) => sum + rows, 0)).toBe(all.rows)

@@ -1,7 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { averagePrecision, binnedAuc, exactAuc } from '../../../models/metrics/auc.ts'
+import { bootstrapIntervals } from '../../../models/evaluation/bootstrap.ts'
+import { binnedAuc, exactAuc } from '../../../models/metrics/auc.ts'
+import { averagePrecision, binnedAveragePrecision } from '../../../models/metrics/average-precision.ts'
 import { evaluate } from '../../../models/metrics/metric.ts'
+import { SeededGenerator } from '../../../models/policy/seeded-generator.ts'
 
 const scored = fc.array(fc.record({ label: fc.constantFrom(0, 1), score: fc.integer({ min: 0, max: 20 }) }), {
   minLength: 1,
@@ -57,5 +60,35 @@ describe('averagePrecision', () => {
 
   test('takes equal scores as one step', () => {
     expect(evaluate(averagePrecision, [1, 0, 0, 1], [0.5, 0.5, 0.5, 0.5])).toBe(0.5)
+  })
+
+  test('by bins it is the exact one where different scores lie in different bins', () => {
+    fc.assert(
+      fc.property(scored, (examples) => {
+        const scores = examples.map(({ score }) => 0.05 + 0.045 * score)
+        const exact = evaluate(averagePrecision, labelsOf(examples), scores)
+        const binned = evaluate(binnedAveragePrecision(), labelsOf(examples), scores)
+        if (Number.isNaN(exact)) expect(binned).toBeNaN()
+        else expect(binned).toBeCloseTo(exact, 12)
+      }),
+    )
+  })
+
+  test('its resamples give the interval that those of the exact one give', () => {
+    const generator = SeededGenerator.of(3)
+    const labels = Float64Array.from({ length: 400 }, () => Number(generator.uniform() < 0.3))
+    const scores = labels.map((label) => 1 / (1 + Math.exp(-(generator.normal() + label))))
+    const metrics = [averagePrecision, binnedAveragePrecision()]
+    const options = { resamples: 200, confidence: 0.9, seed: 1 }
+    const [[exact, binned] = []] = bootstrapIntervals(
+      { labels, predictions: [scores] },
+      metrics,
+      options,
+    ).values
+    const value = evaluate(averagePrecision, labels, scores)
+    expect(exact!.lower).toBeLessThan(value)
+    expect(exact!.upper).toBeGreaterThan(value)
+    expect(binned!.lower).toBeCloseTo(exact!.lower, 2)
+    expect(binned!.upper).toBeCloseTo(exact!.upper, 2)
   })
 })

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { averagePrecision, binnedAuc, exactAuc } from '../../../models/metrics/auc.ts'
+import { binnedAuc, exactAuc } from '../../../models/metrics/auc.ts'
+import { averagePrecision, binnedAveragePrecision } from '../../../models/metrics/average-precision.ts'
 import { calibrationError, equalMassCalibrationError } from '../../../models/metrics/calibration.ts'
 import { evaluate } from '../../../models/metrics/metric.ts'
 import {
@@ -32,6 +33,7 @@ const judged = Array.from({ length: 60 }, () => {
 for (const metric of [
   exactAuc,
   binnedAuc(),
+  binnedAveragePrecision(),
   averagePrecision,
   logLoss(),
   brierScore,
