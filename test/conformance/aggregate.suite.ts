@@ -1,8 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { ColumnAggregate, ObjectAggregate } from '../../processors/aggregate/aggregate.ts'
+import { objectAggregateOf } from '../../processors/aggregate/object-aggregate-of.ts'
 import { ByteWriter } from '../../state/contracts/byte-writer.ts'
 import type { TimestampMs } from '../../state/contracts/units.ts'
+import { listedOf } from '../support/aggregate-list.ts'
 
 /** What an aggregate takes in, and when it happened. */
 export interface Timed<Input> {
@@ -85,6 +87,13 @@ function cutsOf({ length }: readonly unknown[], one: number, other: number): [at
 const margin = 3
 const foreign = 12_345.678
 
+/** What is tested stands in the table of laws. */
+function requireListed(name: string): void {
+  if (listedOf(name) === undefined) {
+    throw new Error(`aggregate "${name}" is not in test/support/aggregate-list.ts; add it there`)
+  }
+}
+
 /** The laws of aggregates, for an aggregate of numbers to a number. */
 export function columnAggregateSuite(given: ColumnAggregateCase): void {
   const { aggregate, whenEmpty = Number.NaN, label = '' } = given
@@ -114,6 +123,7 @@ export function columnAggregateSuite(given: ColumnAggregateCase): void {
     )
   }
 
+  requireListed(aggregate.name)
   describe(`aggregate ${aggregate.name} ${label}`.trim(), () => {
     test('has no answer for no events', () => {
       expect(finish(fold([]))).toBe(whenEmpty)
@@ -192,6 +202,18 @@ export function columnAggregateSuite(given: ColumnAggregateCase): void {
         })
       })
     }
+
+    test('a state that was saved and restored goes on bit for bit', () => {
+      const saved = objectAggregateOf(aggregate)
+      const goOn = (row: Float64Array, events: readonly TimedNumber[]): Float64Array =>
+        events.reduce((state, { input, atMs }) => saved.add(state, input, atMs), row)
+      check(fractions, (events, at) => {
+        const out = new ByteWriter(16)
+        saved.write(goOn(saved.init(), events.slice(0, at)), out)
+        const restored = saved.read(Uint8Array.from(out.take()))
+        expect(goOn(restored, events.slice(at))).toEqual(goOn(saved.init(), events))
+      })
+    })
 
     test('many rows merge as they do one by one, where they lie among other columns', () => {
       check(fractions, (events, at, and) => {
@@ -319,7 +341,8 @@ export function objectAggregateSuite<Input, State, Output>(
     fold(events.slice(and)),
   ]
 
-  describe(`aggregate ${aggregate.id} ${label}`.trim(), () => {
+  requireListed(aggregate.name)
+  describe(`aggregate ${aggregate.name} ${aggregate.id} ${label}`.trim(), () => {
     test('has no answer for no events', () => {
       expect(answer(aggregate.init())).toEqual(whenEmpty)
       expect(answer(aggregate.merge(aggregate.init(), aggregate.init()))).toEqual(whenEmpty)
