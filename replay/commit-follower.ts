@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { CommitEvent, TaskLayout } from '../processors/task.ts'
-import { readLayouts } from '../state/commit/commit-log.ts'
+import { offsetBefore, readLayouts } from '../state/commit/commit-log.ts'
 import type { BoundContract } from '../state/contracts/codec.ts'
 import type { TaskLayoutEvent } from '../state/contracts/engine-contracts.ts'
 import type { Log } from '../state/log/log.ts'
@@ -48,8 +48,9 @@ export class CommitFollower {
   /** Loads the state of the last checkpoint: it is followed from there. */
   async open(): Promise<void> {
     const { task, engine } = this.#assembly
-    await task.open()
-    this.#offset = (await this.#log.offsets(engine.commit.contract.topic, 0)).start
+    const { sequence } = await task.open()
+    const commits = engine.commit as BoundContract<CommitEvent>
+    this.#offset = await offsetBefore(this.#log, commits, task.id, sequence)
   }
 
   /**

@@ -1,6 +1,35 @@
 import type { BoundContract } from '../contracts/codec.ts'
 import type { Log } from '../log/log.ts'
 
+/** Offsets that a search from the end of the commits goes back at first. */
+const firstLookBack = 64n
+
+/**
+ * An offset at or before the commit with the sequence number, and not far
+ * before it: what a restart costs must not grow with the log.
+ */
+export async function offsetBefore<Commit extends { readonly task: string; readonly sequence: number }>(
+  log: Log,
+  commits: BoundContract<Commit>,
+  task: string,
+  sequence: number,
+): Promise<bigint> {
+  const { topic } = commits.contract
+  const { start, end } = await log.offsets(topic, 0)
+  if (sequence === 0) return start
+  for (let back = firstLookBack; end - back > start; back *= 4n) {
+    const offset = end - back
+    const batch = await log.read({ topic, partition: 0, offset, maxBytes: 1 << 16 })
+    for (let index = 0; index < batch.count; index++) {
+      const commit = commits.readValue(batch.bytes, batch.valueStart[index]!, batch.valueEnd[index]!)
+      if (commit.task !== task) continue
+      if (commit.sequence <= sequence) return offset
+      break
+    }
+  }
+  return start
+}
+
 /** The commit records of one task, oldest first, from a sequence number on. */
 export async function* readCommits<Commit extends { readonly task: string; readonly sequence: number }>(
   log: Log,
@@ -9,8 +38,8 @@ export async function* readCommits<Commit extends { readonly task: string; reado
   fromSequence: number,
 ): AsyncGenerator<Commit> {
   const { topic } = commits.contract
-  const { start, end } = await log.offsets(topic, 0)
-  for (let offset = start; offset < end; ) {
+  const { end } = await log.offsets(topic, 0)
+  for (let offset = await offsetBefore(log, commits, task, fromSequence); offset < end; ) {
     const batch = await log.read({ topic, partition: 0, offset, maxBytes: 1 << 20 })
     for (let index = 0; index < batch.count; index++) {
       const commit = commits.readValue(batch.bytes, batch.valueStart[index]!, batch.valueEnd[index]!)
@@ -55,7 +84,7 @@ export async function nextSequence<Commit extends { readonly task: string; reado
   const { topic } = commits.contract
   const { start, end } = await log.offsets(topic, 0)
   let upTo = end
-  for (let back = 64n; upTo > start; back *= 4n) {
+  for (let back = firstLookBack; upTo > start; back *= 4n) {
     const from = end - back > start ? end - back : start
     let last: number | undefined
     for (let offset = from; offset < upTo; ) {
