@@ -110,6 +110,7 @@ export function topicsOf(declaration: Declaration): readonly TopicSpec[] {
 const singlePartition = new Set([
   'commit',
   'task-layout',
+  'feature-view',
   'dead-letter',
   'model-snapshot',
   'model-lifecycle',

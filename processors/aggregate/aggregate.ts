@@ -73,6 +73,8 @@ export interface ColumnAggregate {
   readonly name: string
   readonly folds: readonly ColumnFold[]
   readonly laws: AggregateLaws
+  /** What the answer depends on beside the state, such as a prior: part of what a feature means. */
+  readonly asked?: string
   /** `finish` said in a word, so that a vector of features is answered without a call for each. */
   readonly form?: AnswerForm
   /** `at[i]` is where fold i's columns start. NaN stands for null: no data is not zero. */
@@ -86,6 +88,8 @@ export interface ObjectAggregate<Input, State, Output> {
   /** Name and parameters; part of the state's identity on disk. */
   readonly id: string
   readonly laws: AggregateLaws
+  /** What the answer depends on beside the state, such as a prior: part of what a feature means. */
+  readonly asked?: string
   /** The answer is a number, so that a model can have it in its vector. */
   readonly answersNumber?: true
   init(): State

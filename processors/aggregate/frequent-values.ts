@@ -65,6 +65,7 @@ export function frequentValues({ k, counters = 10 * k }: FrequentValuesOptions):
     name: 'frequentValues',
     // How many are answered with is no part of the state.
     id: `spaceSaving(${counters})`,
+    asked: `the first ${k}`,
     laws: { orderInsensitive: false, invertible: false },
     init: () => new Map(),
     add(state, input) {

@@ -22,6 +22,7 @@ export function rate({ successes, trials }: RatePrior): ColumnAggregate {
     kind: 'columns',
     name: 'rate',
     folds: [countFold, sumFold],
+    asked: `prior ${successes} of ${trials}`,
     laws: { orderInsensitive: true, invertible: true },
     finish(columns, at) {
       const count = columns[at[0]!]! + trials

@@ -72,6 +72,7 @@ export function sum({ whenEmpty = Number.NaN }: { whenEmpty?: number } = {}): Co
     kind: 'columns',
     name: 'sum',
     folds: [countFold, sumFold],
+    ...(Number.isNaN(whenEmpty) ? {} : { asked: `${whenEmpty} of nothing` }),
     laws: { orderInsensitive: true, invertible: true },
     ...(Number.isNaN(whenEmpty) ? { form: 'sum' } : {}),
     finish: (columns, at) => sumAt(columns, at[0]!, at[1]!, whenEmpty),

@@ -68,6 +68,7 @@ export function trend(perMs: DurationMs): ColumnAggregate {
     kind: 'columns',
     name: 'trend',
     folds: [trendFold],
+    asked: `per ${perMs} ms`,
     laws: { orderInsensitive: true, invertible: false },
     // At one instant this is 0 / 0, the NaN wanted.
     finish: (columns, at) => (columns[at[0]! + 5]! / columns[at[0]! + 4]!) * perMs,

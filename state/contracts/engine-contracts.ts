@@ -50,6 +50,7 @@ export type AlertEvent = EventOf<EngineContracts['alert']>
 export type DeadLetterEvent = EventOf<EngineContracts['deadLetter']>
 export type CommitEvent = EventOf<EngineContracts['commit']>
 export type TaskLayoutEvent = EventOf<EngineContracts['taskLayout']>
+export type FeatureViewEvent = EventOf<EngineContracts['featureView']>
 
 const declare = (app: string) => ({
   ...decisionContracts(app),
@@ -238,5 +239,23 @@ const bookkeepingContracts = (app: string) => ({
       at: 'timestamp',
     },
     { key: 'task', time: 'at', topic: `${app}-task-layouts` },
+  ),
+  featureView: event(
+    'feature-view',
+    {
+      view: 'string',
+      version: 'int',
+      /** JSON of what the values depend on: the entity, and of each feature source, aggregate, window and so on. */
+      meaning: 'string',
+      entity: array('string'),
+      owner: 'string',
+      description: 'string',
+      freshness: 'string',
+      sources: array('string'),
+      /** Models and streams that read it. */
+      usedBy: array('string'),
+      at: 'timestamp',
+    },
+    { key: 'view', time: 'at', topic: `${app}-feature-views` },
   ),
 })

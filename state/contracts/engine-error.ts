@@ -21,6 +21,12 @@ export interface ErrorContexts {
   'door-unguarded': { host: string }
   'request-repeated': { model: string; requestId: string }
   'feature-view-unknown': { view: string; known: readonly string[] }
+  'feature-meaning-changed': {
+    view: string
+    version: number
+    changes: readonly string[]
+    raiseTo: number
+  }
   'entity-key-mismatch': { view: string; found: number; expected: readonly string[] }
   'model-unknown': { model: string; known: readonly string[] }
   'event-unknown': { event: string; known: readonly string[] }
@@ -156,6 +162,11 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
   'feature-view-unknown': {
     retriable: false,
     message: ({ view, known }) => `feature view "${view}" does not exist; known views: ${listed(known)}`,
+  },
+  'feature-meaning-changed': {
+    retriable: false,
+    message: ({ view, version, changes, raiseTo }) =>
+      `version ${version} of feature view "${view}" is on the log with another meaning: ${changes.join('; ')}; declare it with version: ${raiseTo}, or, where nobody relies on the old one, start with --accept-feature-changes`,
   },
   'entity-key-mismatch': {
     retriable: false,

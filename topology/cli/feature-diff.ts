@@ -1,15 +1,12 @@
 import type { Declaration } from '../../models/declaration.ts'
-import type { Feature } from '../../processors/feature/feature.ts'
-import type { FeatureView } from '../../processors/feature/feature-view.ts'
-
-/** What one feature, or the view itself, meant and means. */
-export interface MeaningChange {
-  /** Absent: the view itself, as its entity. */
-  readonly feature?: string
-  readonly what: string
-  readonly before: string
-  readonly after: string
-}
+import {
+  changes,
+  diffMeanings,
+  type MeaningChange,
+  meaningOf,
+  type ViewMeaning,
+} from '../../processors/feature/view-meaning.ts'
+import type { ViewRegistry } from '../../replay/view-registry.ts'
 
 /** One view that is not the same in two declarations. */
 export interface ViewDiff {
@@ -27,22 +24,48 @@ export interface ViewDiff {
   readonly raiseTo?: number
 }
 
-type Meaning = Readonly<Record<string, string>>
+/** A view as a declaration or the log has it. */
+interface KnownView {
+  readonly name: string
+  readonly version: number
+  readonly owner: string
+  readonly description: string
+  readonly meaning: ViewMeaning
+}
 
 /**
  * The views that differ between two declarations, by name. A feature that is
  * added leaves the others as they were; one that is removed or means something
- * else (source, aggregate, field, condition, window, hop, ttl, default), or a
- * view of another entity, needs a greater version. The bodies of functions are
- * not looked at, nor what is asked of a state that stays the same (the share of
- * a quantile, the prior of a rate): whoever changes one has to raise the
- * version unasked.
+ * else, or a view of another entity, needs a greater version; see `meaningOf`.
  */
-export function diffViews(before: Declaration, after: Declaration): readonly ViewDiff[] {
-  const names = [...new Set([...before.views, ...after.views].map(({ name }) => name))].sort()
+export const diffViews = (before: Declaration, after: Declaration): readonly ViewDiff[] =>
+  diffKnown(declared(before), declared(after))
+
+/** The same between what an engine has put on the log and a declaration. */
+export function diffWithLog({ views }: ViewRegistry, after: Declaration): readonly ViewDiff[] {
+  const registered = [...views].map(([name, versions]): KnownView => {
+    const version = after.views.find((view) => view.name === name)?.version
+    const found = (version !== undefined && versions.get(version)) || [...versions.values()].at(-1)!
+    const { owner, description, meaning } = found
+    return { name, version: found.version, owner, description, meaning: JSON.parse(meaning) as ViewMeaning }
+  })
+  return diffKnown(registered, declared(after))
+}
+
+const declared = ({ views }: Declaration): readonly KnownView[] =>
+  views.map((view) => ({
+    name: view.name,
+    version: view.version,
+    owner: view.owner,
+    description: view.description,
+    meaning: meaningOf(view),
+  }))
+
+function diffKnown(before: readonly KnownView[], after: readonly KnownView[]): readonly ViewDiff[] {
+  const names = [...new Set([...before, ...after].map(({ name }) => name))].sort()
   return names.flatMap((name) => {
-    const older = before.views.find((view) => view.name === name)
-    const newer = after.views.find((view) => view.name === name)
+    const older = before.find((view) => view.name === name)
+    const newer = after.find((view) => view.name === name)
     const found = diffOf(name, older, newer)
     const isSame =
       found.change === 'changed' &&
@@ -52,78 +75,34 @@ export function diffViews(before: Declaration, after: Declaration): readonly Vie
   })
 }
 
-function diffOf(view: string, older: FeatureView | undefined, newer: FeatureView | undefined): ViewDiff {
-  const before = older?.features ?? new Map<string, Feature>()
-  const after = newer?.features ?? new Map<string, Feature>()
-  const added = [...after.keys()].filter((name) => !before.has(name))
-  const removed = [...before.keys()].filter((name) => !after.has(name))
-  const lists = { view, added, removed }
+function diffOf(view: string, older: KnownView | undefined, newer: KnownView | undefined): ViewDiff {
   if (older === undefined || newer === undefined) {
     return {
-      ...lists,
+      view,
       change: older === undefined ? 'added' : 'removed',
       ...(older === undefined ? {} : { versionBefore: older.version }),
       ...(newer === undefined ? {} : { versionAfter: newer.version }),
+      added: Object.keys(newer?.meaning.features ?? {}),
+      removed: Object.keys(older?.meaning.features ?? {}),
       changed: [],
       described: [],
     }
   }
-  const changed = [
-    ...changes(meaningOfView(older), meaningOfView(newer)),
-    ...[...before].flatMap(([name, feature]) => {
-      const other = after.get(name)
-      if (other === undefined) return []
-      return changes(meaningOf(feature), meaningOf(other)).map((each) => ({ feature: name, ...each }))
-    }),
-  ]
+  const { added, removed, changed, isAltered } = diffMeanings(older.meaning, newer.meaning)
   const described = changes(
     { owner: older.owner, description: older.description },
     { owner: newer.owner, description: newer.description },
   )
-  const isAltered = changed.length > 0 || removed.length > 0
   const mustRaise = newer.version < older.version || (isAltered && newer.version === older.version)
   return {
-    ...lists,
+    view,
     change: 'changed',
     versionBefore: older.version,
     versionAfter: newer.version,
+    added,
+    removed,
     changed,
     described,
     ...(mustRaise ? { raiseTo: older.version + (isAltered ? 1 : 0) } : {}),
-  }
-}
-
-function changes(before: Meaning, after: Meaning): MeaningChange[] {
-  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])]
-  return names.flatMap((what) => {
-    const change = { what, before: before[what] ?? 'none', after: after[what] ?? 'none' }
-    return change.before === change.after ? [] : [change]
-  })
-}
-
-const meaningOfView = ({ entity, keys }: FeatureView): Meaning => ({
-  entity: entity.map(({ field, many }) => (many ? `each of ${field}` : field)).join(', '),
-  keys: JSON.stringify(keys),
-})
-
-/** Milliseconds in full, so that no rounding for readers hides a change. */
-function meaningOf(feature: Feature): Meaning {
-  if (feature.kind === 'derived') return { kind: feature.kind, of: feature.of.join(', ') }
-  const { source, input } = feature
-  const taken = {
-    kind: feature.kind,
-    source: source.name,
-    field: typeof input === 'function' ? 'a function' : String(input ?? 'the event'),
-    default: Number.isNaN(feature.default) ? 'null' : String(feature.default),
-  }
-  if (feature.kind === 'lookup') return { ...taken, ttl: `${feature.ttlMs} ms` }
-  const { aggregate, overMs, hopMs, where } = feature
-  return {
-    ...taken,
-    aggregate: aggregate.name,
-    parameters: aggregate.kind === 'object' ? aggregate.id : aggregate.folds.map(({ id }) => id).join(' '),
-    window: `${overMs} ms`,
-    hop: `${hopMs} ms`,
-    condition: where === undefined ? 'none' : 'a function',
   }
 }

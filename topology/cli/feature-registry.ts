@@ -1,5 +1,6 @@
 import type { Declaration } from '../../models/declaration.ts'
 import type { Feature } from '../../processors/feature/feature.ts'
+import { usersOf } from '../../replay/view-registry.ts'
 import type { DurationMs } from '../../state/contracts/units.ts'
 
 /** A feature view as people and programs look at it. */
@@ -41,12 +42,7 @@ export function viewsOf(declaration: Declaration): readonly ViewEntry[] {
     freshness: view.freshness,
     events: view.sources.map(({ name }) => name),
     features: [...view.features].map(([name, feature]) => ({ feature: name, ...describe(feature) })),
-    usedBy: [
-      ...declaration.models.filter(({ views }) => views.includes(view)).map(({ name }) => `model ${name}`),
-      ...declaration.streams
-        .filter(({ lineage }) => lineage.views.includes(view))
-        .map(({ sink }) => `stream to ${sink.name}`),
-    ],
+    usedBy: usersOf(declaration, view),
   }))
 }
 

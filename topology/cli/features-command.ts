@@ -1,6 +1,8 @@
 import type { FeatureValue } from '../../processors/feature/feature-value.ts'
+import type { ViewMeaning } from '../../processors/feature/view-meaning.ts'
 import { EngineError } from '../../state/contracts/engine-error.ts'
 import { Engine } from '../runtime/engine.ts'
+import { folderViews } from '../runtime/folder-replay.ts'
 import { CliError } from './cli-error.ts'
 import { runningDoor, topologyOf } from './data-folder.ts'
 import { callDoor } from './door-client.ts'
@@ -70,6 +72,32 @@ export async function featuresShowCommand(name: string, options: FeaturesOptions
 ${table(['feature', 'what', 'from', 'window', 'hop'], rows)}
 `)
   }
+  return 0
+}
+
+/** `features versions`: every version of every view that the log knows, as it was declared last. */
+export async function featuresVersionsCommand(options: FeaturesOptions): Promise<number> {
+  const topology = await topologyOf(options.data, options.topology)
+  const { views } = await folderViews({ topology, data: options.data })
+  const registered = [...views.values()].flatMap((versions) => [...versions.values()])
+  if (options.json) {
+    for (const { meaning, ...rest } of registered) {
+      process.stdout.write(`${JSON.stringify({ ...rest, meaning: JSON.parse(meaning) })}\n`)
+    }
+    return 0
+  }
+  const rows = registered.map(({ view, version, at, owner, meaning, usedBy }) => {
+    const { features } = JSON.parse(meaning) as ViewMeaning
+    return [
+      view,
+      String(version),
+      new Date(at).toISOString(),
+      owner,
+      String(Object.keys(features).length),
+      usedBy.join(', '),
+    ]
+  })
+  process.stdout.write(`${table(['view', 'version', 'declared', 'owner', 'features', 'used by'], rows)}\n`)
   return 0
 }
 

@@ -13,6 +13,7 @@ import { table } from './table.ts'
 
 export interface RunOptions {
   readonly data?: string
+  readonly acceptFeatureChanges?: boolean
   readonly once?: boolean
   readonly json?: boolean
   readonly host: string
@@ -82,6 +83,7 @@ export async function runCommand(modulePath: string, options: RunOptions): Promi
   const engine = await Engine.open({
     topology: declaration,
     data,
+    acceptFeatureChanges: options.acceptFeatureChanges === true,
     ...(kafka === undefined ? {} : { kafka }),
     onNotice: (text) => process.stderr.write(`headwater: ${text}\n`),
     onRecovery: (progress) => recovery.update(progress),

@@ -18,6 +18,7 @@ export interface InstanceRun {
   readonly port: number
   readonly token?: string
   readonly open?: boolean
+  readonly acceptFeatureChanges?: boolean
   readonly instanceId?: string
   readonly advertise?: string
   readonly standbys?: number
@@ -60,6 +61,7 @@ export async function runInstance(run: InstanceRun): Promise<void> {
       ...(instanceId === undefined ? {} : { id: instanceId }),
       ...(standbys === undefined ? {} : { standbys }),
       ...(sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs }),
+      engine: { acceptFeatureChanges: run.acceptFeatureChanges === true },
       onNotice: notice,
       onRecovery: (progress) => recovery.update(progress),
       begin(engine, ended) {

@@ -23,7 +23,7 @@ export interface InstanceOptions {
   readonly standbys?: number
   /** An instance that is not heard of for so long is taken for dead. Default 10,000. */
   readonly sessionTimeoutMs?: number
-  readonly engine?: Pick<EngineOptions, 'task' | 'onStep'>
+  readonly engine?: Pick<EngineOptions, 'task' | 'onStep' | 'acceptFeatureChanges'>
   /** Wall clock in ms. */
   readonly now?: () => number
   readonly onNotice?: (text: string) => void

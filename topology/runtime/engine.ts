@@ -9,6 +9,7 @@ import { type Assembly, assemble, type RecoveryProgress } from '../../replay/ass
 import { adoptBackfill } from '../../replay/backfill-swap.ts'
 import { stateDigest } from '../../replay/state-digest.ts'
 import type { ChangelogOptions } from '../../replay/task-changelog.ts'
+import { ViewRegistry } from '../../replay/view-registry.ts'
 import type { CommitStep } from '../../state/commit/commit-protocol.ts'
 import { EngineError } from '../../state/contracts/engine-error.ts'
 import type { TimestampMs } from '../../state/contracts/units.ts'
@@ -35,6 +36,8 @@ export interface EngineOptions {
   /** A Kafka cluster in place of the embedded log. */
   readonly kafka?: KafkaWiring
   readonly task?: TaskOptions
+  /** Start although a view means something else than its version does on the log; the new meaning takes its place. */
+  readonly acceptFeatureChanges?: boolean
   /** Wall clock in ms. */
   readonly now?: () => number
   readonly onRecovery?: (progress: RecoveryProgress) => void
@@ -144,13 +147,21 @@ export class Engine {
         const isMerged = await mergeBackfill(options.data, topology, wiring)
         if (isMerged) options.onNotice?.('the state has the views of the backfill now')
       }
+      const { log, registry, writer } = wiring
+      const checkedViews = async () => {
+        const views = await ViewRegistry.read(topology.name, log, registry)
+        if (options.acceptFeatureChanges !== true) views.check(topology)
+        return views
+      }
+      // Before any state is folded. A standby holds its topology against the log when it takes over.
+      if (options.standby === undefined) await checkedViews()
       const requests = new PendingRequests()
       const commitTimes = new CommitTimes()
       const assembly = await assemble({
         declaration: topology,
-        log: wiring.log,
-        writer: wiring.writer,
-        registry: wiring.registry,
+        log,
+        writer,
+        registry,
         database: wiring.database,
         onPrediction: (prediction) => requests.made(prediction),
         onRefused: (record, detail) => requests.refused(record, detail),
@@ -162,7 +173,6 @@ export class Engine {
         },
       })
       const afterBatch = () => requests.clearNotes()
-      const { log } = wiring
       const take = async () => {
         await wiring.take()
         await assembly.changelog?.lead()
@@ -170,7 +180,9 @@ export class Engine {
       const recovered = await (options.standby?.({ assembly, log, take, afterBatch }) ??
         assembly.recover(options.onRecovery))
       requests.clearNotes()
-      const door = await wiring.log.writer(options.door ?? 'door')
+      const views = await checkedViews()
+      await views.register(topology, writer, now())
+      const door = await log.writer(options.door ?? 'door')
       return new Engine(topology, wiring, door, assembly, recovered, now, requests, commitTimes)
     } catch (error) {
       await wiring.close()

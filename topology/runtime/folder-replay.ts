@@ -17,6 +17,7 @@ import {
 } from '../../replay/backfill-swap.ts'
 import { type QualityReport, type QualityReportOptions, qualityReport } from '../../replay/quality.ts'
 import { type ReplayRange, timesOfRange } from '../../replay/replay-range.ts'
+import { ViewRegistry } from '../../replay/view-registry.ts'
 import { openStateFolder, type Wiring, wire } from './wire.ts'
 import type { KafkaWiring } from './wire-kafka.ts'
 
@@ -34,6 +35,16 @@ interface OfFolder {
 }
 
 const elapsedMs = () => performance.now()
+
+/** The feature views that engines have put on the log of a folder, beside a running one or without. */
+export async function folderViews({ topology, data }: OfFolder): Promise<ViewRegistry> {
+  const wiring = await wire({ data, app: topology.name, now: Date.now, readOnly: true })
+  try {
+    return await ViewRegistry.read(topology.name, wiring.log, wiring.registry)
+  } finally {
+    await wiring.close()
+  }
+}
 
 /**
  * Judges the log of a data folder or a cluster by a topology's expectations,

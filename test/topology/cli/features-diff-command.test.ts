@@ -46,3 +46,39 @@ test('a changed meaning is told, and is an answer of no until the version is rai
   expect(missing.code).toBe(2)
   expect(missing.errors).toContain('nowhere.ts')
 })
+
+test('a module is held against the log where it ran, and does not run there with another meaning', async () => {
+  const data = join(root, 'data')
+  const first = module('first', 1, 1)
+  const run = (path: string, ...options: string[]) =>
+    headwater(['run', path, '--data', data, '--once', ...options])
+  expect(await run(first)).toMatchObject({ code: 0 })
+
+  const versions = await headwater(['features', 'versions', '--data', data, '--json'])
+  expect(JSON.parse(versions.out)).toMatchObject({
+    view: 'visitor',
+    version: 1,
+    owner: 'tests',
+    sources: ['visit'],
+    meaning: { features: { visits: { aggregate: 'count', window: '3600000 ms' } } },
+  })
+  expect(await headwater(['features', 'diff', first, '--data', data])).toMatchObject({
+    code: 0,
+    out: 'no view differs\n',
+  })
+
+  const changed = module('later', 2, 1)
+  const diff = await headwater(['features', 'diff', changed, '--data', data])
+  expect(diff.code).toBe(1)
+  expect(diff.out).toContain('visits: window 3600000 ms -> 7200000 ms')
+
+  const refused = await run(changed)
+  expect(refused.code).toBe(3)
+  expect(refused.errors).toContain('version 1 of feature view "visitor" is on the log with another meaning')
+  expect(refused.errors).toContain('declare it with version: 2')
+
+  expect(await run(module('later-raised', 2, 2))).toMatchObject({ code: 0 })
+  expect(await run(changed, '--accept-feature-changes')).toMatchObject({ code: 0 })
+  const table = await headwater(['features', 'versions', '--data', data])
+  expect(table.out.match(/visitor/g)).toHaveLength(2)
+})

@@ -21,6 +21,8 @@ describe('JSON', () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 6 }), fc.integer({ min: 1, max: 7 }), (value, limit) => {
         const text = JSON.stringify(value)
+        // Such keys are refused whatever the depth; the generator likes them.
+        fc.pre(!/"(__proto__|constructor|prototype)":/.test(text))
         if (depthOf(value) > limit) expect(codeOf(() => parseJson(text, limit))).toBe('json-too-deep')
         else expect(parseJson(text, limit)).toEqual(JSON.parse(text))
       }),

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { audit } from '../../../replay/audit.ts'
 import { rebuild } from '../../../replay/rebuild.ts'
 import type { Contract } from '../../../state/contracts/contract.ts'
-import { count, Engine, featureView, hours, topology } from '../../../topology/index.ts'
+import { count, Engine, featureView, forever, hours, topology } from '../../../topology/index.ts'
 import { wire } from '../../../topology/runtime/wire.ts'
 import {
   outcome,
@@ -164,37 +164,93 @@ describe('an engine', () => {
 
   test('folds its log anew when the declaration has changed, and keeps what it had answered', async () => {
     const data = folder()
-    const visits = (name: string, over: number) =>
+    const visits = (version: number, over: number) =>
       topology('shop', {
         partitions: 3,
         events: [visit, outcome],
         features: [
-          featureView(name, {
+          featureView('visits', {
             entity: 'visitor',
+            version,
             owner: 'shop',
             description: 'How often a visitor came',
             features: { visits: count(visit, { over }) },
           }),
         ],
       })
-    const first = await Engine.open({ topology: visits('visitor', hours(1)), data, now })
+    const first = await Engine.open({ topology: visits(1, hours(1)), data, now })
     const events = shopEvents(400).filter(([name]) => name !== 'price')
     await run(first, events)
     await first.close()
     // Another window over the same input; then an input and a view that were not there before.
-    const second = await Engine.open({ topology: visits('visitor', hours(5)), data, now })
+    const second = await Engine.open({ topology: visits(2, hours(5)), data, now })
     expect(second.recovered.records).toBeGreaterThan(200)
-    const wanted = await second.features('visitor', ['visitor-3'], 1_700_020_000_000)
+    const wanted = await second.features('visits', ['visitor-3'], 1_700_020_000_000)
     await second.close()
     const third = await Engine.open({ topology: shop, data, now })
     third.run()
     await third.caughtUp()
     expect(third.model('buys').tally().joined).toBeGreaterThan(50)
     await third.close()
-    const fresh = await Engine.open({ topology: visits('visitor', hours(5)), now })
+    const fresh = await Engine.open({ topology: visits(2, hours(5)), now })
     await run(fresh, events)
-    expect(await fresh.features('visitor', ['visitor-3'], 1_700_020_000_000)).toEqual(wanted)
+    expect(await fresh.features('visits', ['visitor-3'], 1_700_020_000_000)).toEqual(wanted)
     await fresh.close()
+  })
+
+  test('refuses a view that means something else under the same version, and touches nothing', async () => {
+    const data = folder()
+    const visits = (version: number, over: number, owner = 'shop') =>
+      topology('shop', {
+        events: [visit, outcome],
+        features: [
+          featureView('visits', {
+            entity: 'visitor',
+            version,
+            owner,
+            description: 'How often a visitor came',
+            features: { visits: count(visit, { over }), ever: count(visit, { over: forever }) },
+          }),
+        ],
+      })
+    const first = await Engine.open({ topology: visits(1, hours(1)), data, now })
+    await run(
+      first,
+      shopEvents(100).filter(([name]) => name !== 'price'),
+    )
+    const digest = await first.digest()
+    await first.close()
+    await expect(Engine.open({ topology: visits(1, hours(5)), data, now })).rejects.toMatchObject({
+      code: 'feature-meaning-changed',
+      context: {
+        view: 'visits',
+        version: 1,
+        raiseTo: 2,
+        changes: ['visits: window 3600000 ms -> 18000000 ms', 'visits: hop 60000 ms -> 300000 ms'],
+      },
+    })
+    // Another owner is no other meaning; the state is as it was.
+    const second = await Engine.open({ topology: visits(1, hours(1), 'somebody else'), data, now })
+    expect(second.recovered.records).toBe(0)
+    expect(await second.digest()).toBe(digest)
+    await second.close()
+    const raised = await Engine.open({ topology: visits(2, hours(5)), data, now })
+    await raised.close()
+    // A version that has been is still what it was, and no other.
+    const back = await Engine.open({ topology: visits(1, hours(1)), data, now })
+    await back.close()
+    await expect(Engine.open({ topology: visits(2, hours(1)), data, now })).rejects.toMatchObject({
+      context: { version: 2, raiseTo: 3 },
+    })
+    const accepted = await Engine.open({
+      topology: visits(2, hours(1)),
+      data,
+      now,
+      acceptFeatureChanges: true,
+    })
+    await accepted.close()
+    const again = await Engine.open({ topology: visits(2, hours(1)), data, now })
+    await again.close()
   })
 
   test('answers a prediction only for a request that fits, and says what is wrong with the others', async () => {

@@ -11,6 +11,13 @@ export function defineFeatures(program: Command): void {
     (view: string, options) =>
       act(async () => (await import('../features-command.ts')).featuresShowCommand(view, options)),
   )
+  withTopology(
+    features
+      .command('versions')
+      .description('every version of every view that the log knows, and since when'),
+  ).action((options) =>
+    act(async () => (await import('../features-command.ts')).featuresVersionsCommand(options)),
+  )
   withDeclaration(
     features.command('lineage').description('events, features and models as a graph in Mermaid'),
   )
@@ -23,14 +30,17 @@ export function defineFeatures(program: Command): void {
       act(async () => (await import('../features-command.ts')).featuresLineageCommand(options)),
     )
   features
-    .command('diff <before> <after>')
-    .description('what two topology modules declare differently, and which views need a greater version')
+    .command('diff <topology> [next]')
+    .description(
+      'what two topology modules declare differently, or one and the log, and which views need a greater version',
+    )
+    .option('--data <dir>', 'of one module: the folder whose log it is held against', '.')
     .option('--json', 'print JSON, one view a line')
     .addHelpText(
       'after',
-      '\nExit code 1 when a view means something else under the same version.\n\nExample:\n  headwater features diff ./served/topology.ts ./topology.ts',
+      '\nExit code 1 when a view means something else under the same version.\n\nExamples:\n  headwater features diff ./served/topology.ts ./topology.ts\n  headwater features diff ./topology.ts --data .headwater/shop',
     )
-    .action((before: string, after: string, options) =>
+    .action((before: string, after: string | undefined, options) =>
       act(async () =>
         (await import('../features-diff-command.ts')).featuresDiffCommand(before, after, options),
       ),

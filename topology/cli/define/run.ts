@@ -7,6 +7,10 @@ export function defineRun(program: Command): void {
   const withRunOptions = (command: Command): Command =>
     command
       .option('--data <dir>', 'folder of the log and the state (default: .headwater/<topology name>)')
+      .option(
+        '--accept-feature-changes',
+        'start although a feature view means something else than its version did (default: refuse)',
+      )
       .option('--once', 'end when everything is processed, instead of serving')
       .option('--json', 'print one JSON line instead of tables and progress')
       .option('--host <address>', 'address to serve on', '127.0.0.1')
