@@ -96,8 +96,9 @@ export type Projection<Value, Field extends keyof Value> = Pick<
 const noSchemaId = -2
 
 /**
- * Prepares to read these fields of the values on a contract's topic; all
- * others are stepped over, which costs far less than to make them.
+ * Prepares to read these fields of the values on a contract's topic; those
+ * between them are stepped over, which costs far less than to make them, and
+ * what is behind the last of them is not looked at.
  */
 export function bindProjection<Value, Field extends keyof Value & string>(
   { topic, record }: Contract<Value>,
@@ -106,7 +107,7 @@ export function bindProjection<Value, Field extends keyof Value & string>(
 ): Projection<Value, Field> {
   const wanted = new Set<string>(fields)
   const node = { ...record, fields: record.fields.filter(({ name }) => wanted.has(name)) }
-  const codec = new FramedCodec(topic, node, noSchemaId, registry)
+  const codec = new FramedCodec(topic, node, noSchemaId, registry, true)
   return {
     readValue: (bytes, start, end) => codec.decode(bytes, start, end) as Pick<Value, Field>,
     isKnown: (bytes, start, end) => codec.isKnown(bytes, start, end),
@@ -165,13 +166,22 @@ class FramedCodec {
   readonly #topic: string
   readonly #node: SchemaNode
   readonly #registry: SchemaRegistry
+  /** Some fields only: what is behind them is not read. */
+  readonly #isPartial: boolean
   readonly #write: ValueWriter
   readonly #read: ValueReader
   /** Readers of other versions; a text says why there can be none. */
   readonly #learnt = new Map<number, ValueReader | string>()
   readonly #learning = new Map<number, Promise<boolean>>()
 
-  constructor(topic: string, node: SchemaNode, schemaId: number, registry: SchemaRegistry) {
+  constructor(
+    topic: string,
+    node: SchemaNode,
+    schemaId: number,
+    registry: SchemaRegistry,
+    isPartial = false,
+  ) {
+    this.#isPartial = isPartial
     this.#topic = topic
     this.#node = node
     this.schemaId = schemaId
@@ -204,7 +214,8 @@ class FramedCodec {
       if (!(error instanceof MalformedBytes)) throw error
       throw this.#undecodable(`${error.message} at byte ${error.at - start} of ${end - start}`)
     }
-    if (cursor.at !== end) throw this.#undecodable(`${end - cursor.at} bytes are left after the value`)
+    if (cursor.at !== end && !this.#isPartial)
+      throw this.#undecodable(`${end - cursor.at} bytes are left after the value`)
     return value
   }
 
@@ -248,7 +259,7 @@ class FramedCodec {
       return `its schema is invalid: ${error.message}`
     }
     const problem = readingProblems(this.#node, writer)[0]
-    if (!problem) return compileReader(writer, this.#node)
+    if (!problem) return compileReader(this.#isPartial ? upToLast(writer, this.#node) : writer, this.#node)
     return `its schema does not resolve to this contract: field "${problem.field}" (${problem.rule}): ${problem.detail}`
   }
 
@@ -265,6 +276,14 @@ class FramedCodec {
   #undecodable(reason: string): EngineError {
     return new EngineError('record-undecodable', { topic: this.#topic, reason })
   }
+}
+
+/** A record without the fields behind the last one that the reader wants. */
+function upToLast(writer: SchemaNode, reader: SchemaNode): SchemaNode {
+  if (writer.kind !== 'record' || reader.kind !== 'record') return writer
+  const wanted = new Set(reader.fields.flatMap(({ name, aliases }) => [name, ...aliases]))
+  const last = writer.fields.findLastIndex(({ name }) => wanted.has(name))
+  return { ...writer, fields: writer.fields.slice(0, last + 1) }
 }
 
 function checkRange(bytes: Buffer, start: number, end: number): void {
