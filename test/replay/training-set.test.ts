@@ -203,7 +203,7 @@ test('a place that cannot be written is told, with what to do', async () => {
   await expect(make({ out: join(folder, 'no', 'such', 'set.parquet') })).rejects.toMatchObject({
     code: 'table-unwritable',
   })
-  await expect(make({ out: join(folder, 'set.xlsx') })).rejects.toThrow('.parquet, .csv, .ndjson')
+  await expect(make({ out: join(folder, 'set.xlsx') })).rejects.toThrow('.parquet, .avro, .csv, .ndjson')
 })
 
 test('a split by time leaves the gap out', async () => {
