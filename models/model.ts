@@ -1,3 +1,4 @@
+import type { CategoryInput } from '../processors/aggregate/category.ts'
 import { type FeatureView, requireNumbers } from '../processors/feature/feature-view.ts'
 import type { Contract } from '../state/contracts/contract.ts'
 import type { DurationMs } from '../state/contracts/units.ts'
@@ -38,6 +39,64 @@ export function computed<const Name extends string, const Of extends string>(
   return { kind: 'computed-features', features }
 }
 
+/** Numbers out of a view's maps by category: the bucket that the trigger names. */
+export interface BucketFeatures<Trigger, Name extends string = string, Field extends string = string> {
+  readonly kind: 'bucket-features'
+  readonly view: FeatureView<Field>
+  readonly features: Readonly<Record<Name, BucketFeature<Trigger>>>
+}
+
+/** Which bucket of which map a column has. */
+export interface BucketFeature<Trigger, Of extends string = string> {
+  /** A feature of the view that is made by `bucketBy`. */
+  readonly of: Of
+  /**
+   * The trigger's category: a field, or a function. Of a list of categories the
+   * column is the mean of their buckets that have a value.
+   */
+  readonly at: (keyof Trigger & string) | ((event: Trigger) => CategoryInput | readonly CategoryInput[])
+  /** A category without a bucket of its own has the value of all such together; null unless said. */
+  readonly other?: boolean
+  /** The value where there is none; null unless said. */
+  readonly default?: number
+}
+
+/**
+ * Model columns that look a bucket up: `buckets(impression, taste, {
+ * meanOfGenre: { of: 'meanByGenre', at: 'genre' } })` is, of the map
+ * `meanByGenre` of the impression's user, the mean under its genre. Read as of
+ * the trigger, like every feature.
+ *
+ * @throws RangeError for a feature that is no `bucketBy` of the view, a field
+ *   that the trigger lacks, or a default that is not finite.
+ */
+export function buckets<Trigger, Field extends string, Of extends string, const Name extends string>(
+  on: Contract<Trigger>,
+  view: FeatureView<Field, Of>,
+  features: Readonly<Record<Name, BucketFeature<Trigger, NoInfer<Of>>>>,
+): BucketFeatures<Trigger, Name, Field> {
+  for (const [name, { of, at, default: empty }] of Object.entries<BucketFeature<Trigger>>(features)) {
+    const feature = view.features.get(of as Of)
+    if (feature?.kind !== 'object' || !feature.aggregate.id.startsWith('bucketBy(')) {
+      const maps = [...view.features].filter(
+        ([, each]) => each.kind === 'object' && each.aggregate.id.startsWith('bucketBy('),
+      )
+      throw new RangeError(
+        `"${name}" looks up a bucket of "${of}", which is no bucketBy of view "${view.name}"; it has ${maps.map(([each]) => each).join(', ') || 'none'}`,
+      )
+    }
+    if (typeof at === 'string' && !on.fieldNames.includes(at)) {
+      throw new RangeError(
+        `"${name}" looks up the bucket of "${at}", but event "${on.name}" has no such field; it has ${on.fieldNames.join(', ')}`,
+      )
+    }
+    if (empty !== undefined && !Number.isFinite(empty)) {
+      throw new RangeError(`the default of "${name}" must be a finite number, got ${empty}`)
+    }
+  }
+  return { kind: 'bucket-features', view: view as FeatureView as FeatureView<Field>, features }
+}
+
 /**
  * Makes a learner for the columns of a model, in the order of its features.
  * `Name` are the features it mentions: one that the model lacks does not compile.
@@ -68,6 +127,7 @@ export const byKey = <const Field extends string>(field: Field, name = `${field}
 type FeatureSource<Trigger> =
   | FeatureView<keyof Trigger & string>
   | RequestFeatures<Trigger>
+  | BucketFeatures<Trigger, string, keyof Trigger & string>
   | ComputedFeatures
 
 type NamesOf<Source> =
@@ -109,9 +169,15 @@ export interface Model {
   readonly kind: 'model'
   readonly name: string
   readonly trigger: Contract
+  /** Those that it reads, whole or by the bucket, each once. */
   readonly views: readonly FeatureView[]
   /** Feature sources in declared order: the order of the columns. */
-  readonly sources: readonly (FeatureView | RequestFeatures<never> | ComputedFeatures)[]
+  readonly sources: readonly (
+    | FeatureView
+    | RequestFeatures<never>
+    | BucketFeatures<never>
+    | ComputedFeatures
+  )[]
   /** Names of the columns, `[features]`. */
   readonly columns: readonly string[]
   readonly label: {
@@ -139,9 +205,18 @@ export function model<Trigger, Label, const Sources extends readonly FeatureSour
     throw new RangeError(`a model's name is lower-case words joined by "-", got "${name}"`)
   }
   const sources = options.features as unknown as Model['sources']
-  const views = sources.filter((source): source is FeatureView => source.kind === 'feature-view')
   const trigger = options.on as Contract
-  for (const view of views) requireNumbers(view, `model "${name}" fills its columns`)
+  for (const source of sources) {
+    if (source.kind === 'feature-view') requireNumbers(source, `model "${name}" fills its columns`)
+  }
+  const views = [
+    ...new Set(
+      sources.flatMap((source) => {
+        if (source.kind === 'feature-view') return [source]
+        return source.kind === 'bucket-features' ? [source.view] : []
+      }),
+    ),
+  ]
   for (const view of views) {
     for (const { field } of view.entity) {
       const named = view.keys[trigger.name]?.[field] ?? field

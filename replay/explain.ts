@@ -1,9 +1,13 @@
-import type { Model } from '../models/model.ts'
+import type { BucketFeature, Model } from '../models/model.ts'
+import { categoriesOf } from '../models/serving/bucket-vector.ts'
 import type { Contributions, Prediction } from '../models/serving/model-part.ts'
+import type { Bucketed } from '../processors/aggregate/bucket-by.ts'
+import { categoryOf } from '../processors/aggregate/category.ts'
 import { entityKeys } from '../processors/feature/entity-key.ts'
-import type { Feature } from '../processors/feature/feature.ts'
+import type { Feature, ObjectFeature } from '../processors/feature/feature.ts'
 import type { FeatureView } from '../processors/feature/feature-view.ts'
 import { inputReader } from '../processors/feature/input-reader.ts'
+import { objectReader } from '../processors/feature/object-layout.ts'
 import { type TaskInput, TaskRecord } from '../processors/task-input.ts'
 import type { BoundContract } from '../state/contracts/codec.ts'
 import type { LabelEvent } from '../state/contracts/engine-contracts.ts'
@@ -202,9 +206,18 @@ interface Maker {
 }
 
 function makersOf(model: Model, trigger: object, queryMs: TimestampMs, limit: number): readonly Maker[] {
-  return model.views.flatMap((view) => {
+  return model.sources.flatMap((source) => {
+    if (source.kind === 'request-features' || source.kind === 'computed-features') return []
+    const view = source.kind === 'feature-view' ? source : source.view
     const keys = entityKeys(view.entity, view.keys[model.trigger.name]).keysOf(trigger)
-    return [...view.features].flatMap(([name, feature]): Maker[] => {
+    const columns: (readonly [name: string, feature: Feature])[] =
+      source.kind === 'feature-view'
+        ? [...view.features]
+        : Object.entries<BucketFeature<never>>(source.features).map(([name, { of }]) => [
+            name,
+            view.features.get(of)!,
+          ])
+    return columns.flatMap(([name, feature]): Maker[] => {
       if (feature.kind === 'derived') return []
       return [
         {
@@ -215,9 +228,11 @@ function makersOf(model: Model, trigger: object, queryMs: TimestampMs, limit: nu
           keysOf: entityKeys(view.entity, view.keys[feature.source.name]).keysOf,
           read: readerOf(feature),
           takes:
-            feature.kind === 'object' && feature.where
-              ? (feature.where as (event: object) => boolean)
-              : () => true,
+            source.kind === 'bucket-features'
+              ? isInBucket(source.features[name]!, feature, trigger)
+              : feature.kind === 'object' && feature.where
+                ? (feature.where as (event: object) => boolean)
+                : () => true,
           isInside: intervalOf(feature, queryMs),
           limit,
           count: 0,
@@ -226,6 +241,21 @@ function makersOf(model: Model, trigger: object, queryMs: TimestampMs, limit: nu
       ]
     })
   })
+}
+
+/** Tells the events of the categories that the trigger names; those that only share the rest beyond the bound are left out. */
+function isInBucket(
+  bucket: BucketFeature<never>,
+  feature: Maker['feature'],
+  trigger: object,
+): (event: object) => boolean {
+  const named = new Set(categoriesOf(bucket)(trigger))
+  const read = objectReader(feature as ObjectFeature)
+  return (event) => {
+    const pair = read(event) as Bucketed<unknown> | null
+    const category = pair === null ? undefined : categoryOf(pair[0])
+    return category !== undefined && named.has(category)
+  }
 }
 
 function readerOf(feature: Maker['feature']): Maker['read'] {
@@ -280,7 +310,7 @@ function originOf(
   if (maker !== undefined) {
     const { view, feature, keys, count, newest } = maker
     return {
-      from: descriptionOf(feature),
+      from: `${bucketText(model, name)}${descriptionOf(feature)}`,
       view: view.name,
       keys: keys.map((key) =>
         unpackKey(key, view.entity.length).map((part) => (typeof part === 'bigint' ? String(part) : part)),
@@ -299,6 +329,14 @@ function originOf(
     if (feature?.kind === 'derived') return { from: `derived of ${feature.of.join(', ')}`, view: source.name }
   }
   return { from: 'unknown' }
+}
+
+/** Which bucket a column looks up, in front of what the map is made of. */
+function bucketText({ sources }: Model, name: string): string {
+  const source = sources.find((each) => each.kind === 'bucket-features' && name in each.features)
+  if (source?.kind !== 'bucket-features') return ''
+  const { at } = source.features[name]!
+  return `bucket of ${typeof at === 'string' ? at : 'a function'} in `
 }
 
 function descriptionOf(feature: Maker['feature']): string {

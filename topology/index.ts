@@ -15,7 +15,7 @@ export {
   hashedLogistic,
   hashedRegression,
 } from '../models/learner-specs.ts'
-export { byKey, computed, globalMean, model, request } from '../models/model.ts'
+export { buckets, byKey, computed, globalMean, model, request } from '../models/model.ts'
 export {
   type DecisionOptions,
   type Exploration,

@@ -4,11 +4,12 @@ import { ViewVector } from '../../processors/feature/view-vector.ts'
 import type { Want } from '../../processors/graph.ts'
 import type { TimestampMs } from '../../state/contracts/units.ts'
 import type { Model } from '../model.ts'
+import { BucketVector } from './bucket-vector.ts'
 
 interface ViewColumns {
   readonly kind: 'view'
   readonly at: number
-  readonly view: ViewVector
+  readonly view: ViewVector | BucketVector
 }
 
 interface RequestColumns {
@@ -56,13 +57,19 @@ export class ModelVector {
         at += readers.length
         return { kind: 'request', at: start, readers }
       }
-      const state = viewStates.get(source.name)
-      if (state === undefined)
+      const { name } = source.kind === 'feature-view' ? source : source.view
+      const state = viewStates.get(name)
+      if (state === undefined) {
         throw new RangeError(
-          `model "${model.name}" reads view "${source.name}", which the topology does not declare`,
+          `model "${model.name}" reads view "${name}", which the topology does not declare`,
         )
-      at += source.features.size
-      return { kind: 'view', at: start, view: new ViewVector(source, state, model.trigger.name) }
+      }
+      const view =
+        source.kind === 'feature-view'
+          ? new ViewVector(source, state, model.trigger.name)
+          : new BucketVector(source, state, model.trigger.name)
+      at += view.width
+      return { kind: 'view', at: start, view }
     })
     this.width = at
   }

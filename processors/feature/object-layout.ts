@@ -77,7 +77,8 @@ function stateName({ aggregate, input, where }: ObjectFeature): string {
   return `${aggregate.id}(${taken}${where === undefined ? '' : ' where'})`
 }
 
-function objectReader({ input, where }: ObjectFeature): (event: object) => unknown {
+/** What an object feature takes from an event; null where there is nothing, or the condition does not hold. */
+export function objectReader({ input, where }: ObjectFeature): (event: object) => unknown {
   const read = inputOf(input)
   if (where === undefined) return (event) => read(event) ?? null
   return (event) => (where(event as never) ? (read(event) ?? null) : null)

@@ -188,6 +188,20 @@ export class ViewState {
     return Object.fromEntries(this.featureNames.map((name, place) => [name, values[place]!]))
   }
 
+  /**
+   * Writes the answers of the view's aggregates with a state of their own to
+   * `into`, each at the place of its feature: lists and maps as they are, null
+   * where there is no value. Leaves the other places alone.
+   */
+  readAnswers(key: PackedKey | null, queryMs: TimestampMs, into: unknown[]): void {
+    for (const group of this.#groups) {
+      if (group.kind !== 'objects') continue
+      readObjects(group, key, queryMs, (place, answer) => {
+        into[place] = answer
+      })
+    }
+  }
+
   /** `read` for one key; null, or a key never seen, gives the defaults. */
   readOne(key: PackedKey | null, queryMs: TimestampMs, into: Float64Array, at: number): void {
     for (const group of this.#groups) {
