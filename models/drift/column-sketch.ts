@@ -9,8 +9,9 @@ export const categoryLimit = 20
  * of each value while there are few different ones. A uniform sample of the
  * rest: exact as well until it is full.
  *
- * Source of the sampling: Vitter, "Random Sampling with a Reservoir", ACM
- * TOMS 1985, algorithm R.
+ * Source of the sampling: Li, "Reservoir-Sampling Algorithms of Time
+ * Complexity O(n(1 + log(N/n)))", ACM TOMS 1994, algorithm L: it draws how many
+ * values are passed over, and so draws hardly ever.
  */
 export class ColumnSketch {
   /** Values that are there. */
@@ -20,6 +21,10 @@ export class ColumnSketch {
   mean = Number.NaN
   readonly #generator: SeededGenerator
   readonly #reservoir: Float64Array
+  /** The value that comes into the sample next, by its number. */
+  #next = 0
+  /** The greatest key in the sample, as if each value had a random one from 0 to 1 and the smallest were kept. */
+  #threshold = 1
   #categories: Map<number, number> | undefined = new Map()
 
   constructor(sampleSize: number, generator: SeededGenerator) {
@@ -34,15 +39,23 @@ export class ColumnSketch {
     }
     this.count++
     this.mean = this.count === 1 ? value : this.mean + (value - this.mean) / this.count
-    if (this.count <= this.#reservoir.length) this.#reservoir[this.count - 1] = value
-    else {
-      const place = this.#generator.below(this.count)
-      if (place < this.#reservoir.length) this.#reservoir[place] = value
+    if (this.count <= this.#reservoir.length) {
+      this.#reservoir[this.count - 1] = value
+      if (this.count === this.#reservoir.length) this.#drawNext()
+    } else if (this.count === this.#next) {
+      this.#reservoir[this.#generator.below(this.#reservoir.length)] = value
+      this.#drawNext()
     }
     if (this.#categories === undefined) return
     // -0 and 0 are one category, as they are one key of a map.
     this.#categories.set(value, (this.#categories.get(value) ?? 0) + 1)
     if (this.#categories.size > categoryLimit) this.#categories = undefined
+  }
+
+  #drawNext(): void {
+    const logarithm = () => Math.log(1 - this.#generator.uniform())
+    this.#threshold *= Math.exp(logarithm() / this.#reservoir.length)
+    this.#next = this.count + Math.floor(logarithm() / Math.log1p(-this.#threshold)) + 1
   }
 
   get missingShare(): number {

@@ -3,11 +3,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet'
 import { SeededGenerator } from '../../models/policy/seeded-generator.ts'
 import { Outputs } from '../../processors/outputs.ts'
 import { drift } from '../../replay/drift.ts'
 import { driftHtml } from '../../replay/drift-html.ts'
+import { openTable } from '../../replay/table-reader.ts'
 import { bindContract } from '../../state/contracts/codec.ts'
 import { engineContracts } from '../../state/contracts/engine-contracts.ts'
 import { event, hashedRegression, hours, model, request, topology } from '../../topology/index.ts'
@@ -19,7 +19,7 @@ import { plainLoopMicros } from './yardsticks.ts'
  *
  * Job P10: a drift report with plots, the first half of three million
  * predictions against the second, over six columns. Without the file of
- * flights the columns are drawn with a seed, alike in their shape. The log is
+ * flights (Zstandard: Node 22.15 or later) the columns are drawn with a seed, alike in their shape. The log is
  * written first; then a process of its own makes the report, so that its CPU
  * seconds and its memory are those of the report alone.
  */
@@ -56,11 +56,10 @@ const flights = topology('flights', {
 })
 
 async function* rowsOf(path: string | undefined): AsyncGenerator<Row> {
-  const step = 100_000
   if (path === undefined) {
     const random = SeededGenerator.of(10)
     for (let index = 0; index < rowCount; index++) {
-      const late = index >= rowCount / 2 ? 2 : 0
+      const late = index >= rowCount / 2 ? 12 : 0
       yield [
         Math.round(random.normal() * 30 + late),
         50 + random.below(2_500),
@@ -72,25 +71,23 @@ async function* rowsOf(path: string | undefined): AsyncGenerator<Row> {
     }
     return
   }
-  const file = await asyncBufferFromFile(path)
+  const table = await openTable(path, 'parquet')
   const airports = new Map<string, number>()
   const numberOf = (airport: string) => {
     const known = airports.get(airport)
     if (known === undefined) airports.set(airport, airports.size)
     return known ?? airports.size - 1
   }
-  for (let rowStart = 0; rowStart < rowCount; rowStart += step) {
-    const some = (await parquetReadObjects({ file, rowStart, rowEnd: rowStart + step })) as {
-      readonly [name: string]: unknown
-    }[]
-    for (const { delay, distance, date, origin, destination } of some) {
-      const at = new Date(date as Date)
+  for await (const { count, columns: found } of table.chunks()) {
+    const of = (name: string, row: number) => found.get(name)![row]
+    for (let row = 0; row < count; row++) {
+      const at = new Date(Number(of('date', row)))
       yield [
-        Number(delay),
-        Number(distance),
+        Number(of('delay', row)),
+        Number(of('distance', row)),
         at.getUTCHours(),
-        numberOf(String(origin)),
-        numberOf(String(destination)),
+        numberOf(String(of('origin', row))),
+        numberOf(String(of('destination', row))),
         at.getUTCDay(),
       ]
     }
