@@ -103,12 +103,21 @@ export class ChangelogEncoder {
   }
 }
 
-/** Turns records back into writes, in order. Keys and values are copies. */
+/**
+ * Turns records back into writes, in order. Keys and values are copies.
+ *
+ * Compaction works up to some point of the log, which may lie between the
+ * parts of a later value: those before the point have taken the place of older
+ * parts, and the older value's own record is still there. Such a value is
+ * passed over, as a later one is behind it.
+ */
 export class ChangelogDecoder {
+  /** Keys whose last value so far lacks parts. */
+  readonly incomplete = new Set<string>()
   #partsOf = Buffer.alloc(0)
   #parts: Buffer[] = []
 
-  /** Undefined for a part, which comes with the record of its value. */
+  /** Undefined for a part, which comes with the record of its value, and for a value that lacks parts. */
   decode(batch: RecordBatch, index: number): DatabaseWrite | undefined {
     const { bytes, keyStart, keyEnd, valueStart, valueEnd } = batch
     const from = keyStart[index]!
@@ -119,15 +128,22 @@ export class ChangelogDecoder {
       if (value !== undefined) this.#addPart(key, value)
       return undefined
     }
+    if (this.incomplete.size > 0) this.incomplete.delete(key.toString('latin1'))
     const { space, key: inSpace } = splitChangelogKey(Buffer.from(key))
     if (value === undefined) return { space, key: inSpace }
     if (value[0] === wholeValue) return { space, key: inSpace, value: Buffer.from(value.subarray(1)) }
-    const count = value[0] === partedValue && value.length === 5 ? value.readUInt32BE(1) : 0
-    const parts = this.#partsOf.equals(key) ? this.#parts.slice(0, count) : []
-    if (count === 0 || parts.length < count || parts.includes(undefined as unknown as Buffer)) {
-      throw unreadable(batch, index, `it has ${parts.length} parts of ${count}`)
+    if (value[0] !== partedValue || value.length !== 5)
+      throw unreadable(batch, index, 'it is of another form')
+    const count = value.readUInt32BE(1)
+    const found = this.#partsOf.equals(key) ? this.#parts : []
+    const parts: Buffer[] = []
+    for (let part = 0; part < count; part++) {
+      const bytesOfPart = found[part]
+      if (bytesOfPart !== undefined) parts.push(bytesOfPart)
     }
-    return { space, key: inSpace, value: Buffer.concat(parts) }
+    if (parts.length === count) return { space, key: inSpace, value: Buffer.concat(parts) }
+    this.incomplete.add(key.toString('latin1'))
+    return undefined
   }
 
   #addPart(key: Buffer, value: Buffer): void {

@@ -126,6 +126,7 @@ export async function restoreChangelog(
       end = now.end
     }
   }
+  if (decoder.incomplete.size > 0) return undefined
   if (position?.value === undefined || !Buffer.from(task).equals(position.key)) return undefined
   await apply()
   const checkpoint = checkpointOf(position.value)

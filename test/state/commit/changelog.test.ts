@@ -430,11 +430,11 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
       do: fc.constant('commit' as const),
       changes: fc.array(
         fc.tuple(
-          fc.nat(7),
+          fc.nat(4),
           fc.oneof(
             { weight: 5, arbitrary: fc.nat(20) },
             { weight: 3, arbitrary: fc.constant(undefined) },
-            { weight: 1, arbitrary: fc.constantFrom(70_000, 140_000) },
+            { weight: 3, arbitrary: fc.constantFrom(70_000, 140_000, 200_000) },
           ),
         ),
         { maxLength: 4 },
