@@ -97,6 +97,7 @@ export class Changelog {
     }
     await this.#wipe(local)
     if (kept === undefined || keptStanding === 'ahead') {
+      if (end.kind !== 'empty') onNotice(unusable(end, layout))
       await this.#coverage.begin(0)
       return undefined
     }
@@ -206,7 +207,8 @@ export class Changelog {
   }
 
   async #restore(): Promise<Checkpoint | undefined> {
-    const { log, place, task, elapsedMs, database, onRestore = () => {} } = this.#spec
+    const { log, place, task, layout, elapsedMs, database } = this.#spec
+    const { onRestore = () => {}, onNotice = () => {} } = this.#spec
     const source = {
       log,
       place,
@@ -224,6 +226,7 @@ export class Changelog {
       this.restored = found.progress
       return found.checkpoint
     }
+    onNotice(unusable({ kind: 'torn' }, layout))
     await this.#wipe(undefined)
     await this.#coverage.begin(0)
     return undefined
@@ -244,4 +247,14 @@ function rolledBack({ position }: Checkpoint, standing: string, log: CommittedLo
   const ends = log.inputs.map(({ start, end }) => `${start}..${end}`).join(', ')
   const found = `it stands at commit ${position.sequence} and offsets ${position.offsets.join(', ')}, the log at commit ${log.nextSequence ?? '?'} with inputs ${ends}`
   return `the local state is ${standing === 'ahead' ? 'ahead of' : 'cut off from'} the log and was dropped: ${found}`
+}
+
+function unusable(end: ChangelogEnd, layout: string): string {
+  const found =
+    end.kind !== 'whole'
+      ? 'holds no whole state'
+      : end.checkpoint.layout === layout
+        ? `stands at commit ${end.checkpoint.position.sequence} and offsets ${end.checkpoint.position.offsets.join(', ')}, which the log does not have`
+        : 'is of another declaration'
+  return `the changelog ${found}: the state is folded from the inputs, and the changelog written anew`
 }

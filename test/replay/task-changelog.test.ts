@@ -213,6 +213,9 @@ test('topics that were deleted and made anew start a new state, whatever disk an
 
   const anew = await start(shared, disk)
   expect(anew.assembly.task.position).toEqual({ sequence: 0, offsets: [0] })
+  expect(anew.notices.at(-1)).toBe(
+    'the changelog stands at commit 4 and offsets 40, which the log does not have: the state is folded from the inputs, and the changelog written anew',
+  )
   await anew.work()
   const digest = await anew.digest()
   expect(digest).toBe(await foldedAnew(shared))

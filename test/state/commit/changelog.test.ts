@@ -196,6 +196,20 @@ test('a database that is gone comes back at the last checkpoint, byte by byte, w
   expect(first.changelog.tally).toMatchObject({ checkpoints: 2, records: 13 })
 })
 
+test('compaction that ends between the parts of a long value leaves the later value whole', async () => {
+  const world = await World.open()
+  const first = await Process.open(world, memoryDatabase())
+  world.commits.push([[1, 200_000]], [[1, 200_000]])
+  for (const upTo of [1, 2]) {
+    first.follow(upTo)
+    await first.checkpoint()
+  }
+  // Twice four parts, the value's own record and the position: of the older value, two parts are gone.
+  await world.log.compact(8 / 12)
+  const restored = await Process.open(world, memoryDatabase())
+  expect([restored.sequence, restored.state]).toEqual([2, fold(world.commits)])
+})
+
 test('state of commits that are not on the log is dropped, and that of the changelog taken', async () => {
   const world = await World.open()
   const ahead = memoryDatabase()
