@@ -1,4 +1,4 @@
-import { Observable, type OperatorFunction, Subject } from 'rxjs'
+import { Observable, type OperatorFunction, type Subscriber } from 'rxjs'
 import type { TimestampMs } from '../../state/contracts/units.ts'
 import type { OperatorContext, StreamRecord } from '../operator.ts'
 
@@ -30,7 +30,7 @@ export function connectStage<In extends StreamRecord, Out>(
   context: OperatorContext,
   build: (emit: Emit<Out>) => StageHandlers<In>,
 ): OperatorFunction<In, Out> {
-  const out = new Subject<Out>()
+  const out = new Outlet<Out>()
   const handlers = build((record) => out.next(record))
   listenToTime(context, handlers)
   if (handlers.batchEnd !== undefined) {
@@ -50,7 +50,7 @@ export function connectJoin<Left extends StreamRecord, Right extends StreamRecor
   context: OperatorContext,
   build: (emit: Emit<Out>) => JoinHandlers<Left, Right>,
 ): (left: Observable<Left>, right: Observable<Right>) => Observable<Out> {
-  const out = new Subject<Out>()
+  const out = new Outlet<Out>()
   const handlers = build((record) => out.next(record))
   listenToTime(context, handlers)
   return (left, right) =>
@@ -97,11 +97,34 @@ const feed =
     })
   }
 
-function subscribeOnce<Out>(out: Subject<Out>, feeds: readonly Feed[]): Observable<Out> {
+/** All that are subscribed to a stage's results. A subject does the same and makes a closure for every record. */
+class Outlet<Out> {
+  readonly #subscribers: Subscriber<Out>[] = []
+
+  add(subscriber: Subscriber<Out>): () => void {
+    this.#subscribers.push(subscriber)
+    return () => this.#subscribers.splice(this.#subscribers.indexOf(subscriber), 1)
+  }
+
+  next(record: Out): void {
+    const subscribers = this.#subscribers
+    for (let index = 0; index < subscribers.length; index++) subscribers[index]!.next(record)
+  }
+
+  error(error: unknown): void {
+    for (const each of [...this.#subscribers]) each.error(error)
+  }
+
+  complete(): void {
+    for (const each of [...this.#subscribers]) each.complete()
+  }
+}
+
+function subscribeOnce<Out>(out: Outlet<Out>, feeds: readonly Feed[]): Observable<Out> {
   let subscribed = false
   return new Observable<Out>((subscriber) => {
-    const subscription = out.subscribe(subscriber)
-    if (subscribed) return subscription
+    const leave = out.add(subscriber)
+    if (subscribed) return leave
     subscribed = true
     const fail = (error: unknown): void => out.error(error)
     let open = feeds.length
@@ -111,6 +134,6 @@ function subscribeOnce<Out>(out: Subject<Out>, feeds: readonly Feed[]): Observab
         if (open === 0) out.complete()
       })
     }
-    return subscription
+    return leave
   })
 }

@@ -2,7 +2,7 @@ import type { TimestampMs } from '../../state/contracts/units.ts'
 import type { KeyPart } from '../../state/store/state-store.ts'
 import type { StreamRecord } from '../operator.ts'
 import type { StageHandlers } from '../stream/connect-stage.ts'
-import { noOrigin, type Origin, originOf } from '../stream/derive-record.ts'
+import { noOrigin, type Origin } from '../stream/derive-record.ts'
 import { columnCells } from './column-cells.ts'
 import { objectCells } from './object-cells.ts'
 import type { AlignedWindows } from './time-windows.ts'
@@ -44,6 +44,7 @@ function stageOver<In extends StreamRecord, Input, State, Output, Cell>(
   const stageAtEnd: WindowStage = emit === 'end' ? 'on-time' : 'final'
   const firesAfterMs = emit === 'end' ? 0 : graceMs
   const firesAtAll = emit === 'close' || emit === 'update-and-close' || emit === 'end'
+  const firesBehindMs = clock.behindMs + firesAfterMs
   let cause: Origin = noOrigin
   // No window ends before this; undefined: not known since the start.
   let earliestEndMs: TimestampMs | undefined
@@ -111,7 +112,7 @@ function stageOver<In extends StreamRecord, Input, State, Output, Cell>(
 
   return {
     next(record) {
-      cause = originOf(record)
+      cause = record
       const announcedMs = clock.announcement(record)
       if (announcedMs !== undefined) {
         clock.announce(announcedMs)
@@ -134,7 +135,15 @@ function stageOver<In extends StreamRecord, Input, State, Output, Cell>(
       }
       if (clock.byKey) close(key, nowMs)
     },
-    ...(clock.followsStreamTime ? { streamTime: () => close(null, clock.now(null)) } : {}),
+    ...(clock.followsStreamTime
+      ? {
+          streamTime(streamTimeMs: TimestampMs) {
+            // Called for nearly every record, and seldom with something to do.
+            if (earliestEndMs !== undefined && streamTimeMs - firesBehindMs < earliestEndMs) return
+            close(null, clock.now(null))
+          },
+        }
+      : {}),
     ...(emit === 'commit' ? { batchEnd: () => giveAwaited(Number.POSITIVE_INFINITY) } : {}),
   }
 }

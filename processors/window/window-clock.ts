@@ -1,4 +1,4 @@
-import type { TimestampMs } from '../../state/contracts/units.ts'
+import type { DurationMs, TimestampMs } from '../../state/contracts/units.ts'
 import type { KeyPart, OrderedStore } from '../../state/store/state-store.ts'
 import type { OperatorContext, StreamRecord } from '../operator.ts'
 import { requireDuration } from '../stream/declaration-checks.ts'
@@ -10,6 +10,8 @@ export interface WindowClock<In> {
   readonly byKey: boolean
   /** True: time can move without a record of this operator. */
   readonly followsStreamTime: boolean
+  /** How far time is behind stream time, where it follows it. */
+  readonly behindMs: DurationMs
   /** The time that the record announces, where records can do that; such a record is not counted. */
   announcement(record: In): TimestampMs | undefined
   /** Takes note of a record, which is time where keys close by their own. */
@@ -55,6 +57,7 @@ export function windowClock<In extends StreamRecord>(
   return {
     byKey,
     followsStreamTime,
+    behindMs: disorderMs,
     announcement: announced ? closing.announced : () => undefined,
     observe(key, atMs) {
       if (byKey) moveTo(key, atMs)
