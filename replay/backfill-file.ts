@@ -19,6 +19,8 @@ export interface BackfillFileOptions {
   readonly columns?: Readonly<Record<string, string>>
   /** Default `ms`. Times as ISO 8601 and Parquet's own timestamps need none. */
   readonly timeUnit?: TimeUnit
+  /** Event time of all rows, where the file has no column of it. */
+  readonly atMs?: TimestampMs
   /** Rows later than this and the allowance are refused. */
   readonly nowMs: TimestampMs
   readonly maxAheadMs: DurationMs
@@ -74,6 +76,11 @@ export class BackfillFile {
   static async open(options: BackfillFileOptions): Promise<BackfillFile> {
     const table = await openTable(options.path, options.format ?? formatOf(options.path))
     return new BackfillFile(options, table)
+  }
+
+  /** False where every row has the same event time, that of the options. */
+  get hasTimeColumn(): boolean {
+    return this.#cells.some(({ field }) => field === this.#options.contract.timeField)
   }
 
   /**
@@ -141,7 +148,8 @@ export class BackfillFile {
       if (!isNull) input[field] = read(raw)
       else if (nullable) input[field] = null
     }
-    const { contract } = this.#options
+    const { contract, atMs } = this.#options
+    if (atMs !== undefined && !this.hasTimeColumn) input[contract.timeField] = atMs
     let value: object
     try {
       value = contract.parse(input)
@@ -189,7 +197,7 @@ function formatOf(path: string): TableFormat {
 }
 
 function cellsOf(options: BackfillFileOptions, table: TableReader): readonly Cell[] {
-  const { path, contract, columns = {}, timeUnit = 'ms' } = options
+  const { path, contract, columns = {}, timeUnit = 'ms', atMs } = options
   const { names } = table
   const refuse = (expected: string): never => {
     throw new EngineError('table-unreadable', {
@@ -209,6 +217,7 @@ function cellsOf(options: BackfillFileOptions, table: TableReader): readonly Cel
   return contract.record.fields.flatMap((each) => {
     const column = columns[each.name] ?? each.name
     if (!names.includes(column)) {
+      if (atMs !== undefined && each.name === contract.timeField) return []
       if (each.hasDefault || isNullable(each.type)) return []
       refuse(`a column for field "${each.name}" of "${contract.name}", of its name or named for it`)
     }

@@ -1,4 +1,4 @@
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { act } from './act.ts'
 import { withDeclaration, withTopology } from './command-options.ts'
 
@@ -44,6 +44,29 @@ export function defineFeatures(program: Command): void {
       act(async () =>
         (await import('../features-diff-command.ts')).featuresDiffCommand(before, after, options),
       ),
+    )
+  withTopology(
+    features.command('load <view>').description('values of a static view from a file, as events on the log'),
+  )
+    .requiredOption('--file <path>', 'Parquet, CSV or NDJSON: a row an event, columns named as its fields')
+    .option('--at <time>', 'event time of all rows, where the file has none (default: now)')
+    .option('--event <name>', 'which event the rows are, where the view has several sources')
+    .addOption(
+      new Option('--time-unit <unit>', 'of times that are plain numbers').choices(['s', 'ms', 'us', 'ns']),
+    )
+    .option('--skip-refused', 'load the other rows where some do not fit')
+    .addHelpText(
+      'after',
+      `
+The rows go through the running engine, else straight to the log; audits and replays see them at their place.
+A row that is on the log already is left out: with its time, or without one where it is the newest of its key.
+Exit code 1 when rows were refused; they are told by reason, and nothing is loaded without --skip-refused.
+
+Example:
+  headwater features load movie --file movies.csv --at 2024-05-01 --data .headwater/movies`,
+    )
+    .action((view: string, options) =>
+      act(async () => (await import('../features-load-command.ts')).featuresLoadCommand(view, options)),
     )
   withTopology(features.command('get <view> <key...>').description('the features of an entity'))
     .option('--at <time>', 'as of this time, ISO-8601 or milliseconds (default: now)')
