@@ -87,6 +87,7 @@ function bucketsOf<Input, State, Output>(
     kind: 'object',
     name: `${inner.name}ByCategory`,
     id: `bucketBy(${inner.id},${bound})`,
+    ...(inner.asked === undefined ? {} : { asked: inner.asked }),
     laws: { ...inner.laws, invertible: false },
     init: () => ({ buckets: new Map(), other: undefined }),
     add(state, [categoryInput, input], atMs) {

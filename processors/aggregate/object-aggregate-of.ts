@@ -11,7 +11,7 @@ export type ColumnState = Float64Array
 export function objectAggregateOf(
   aggregate: ColumnAggregate,
 ): ObjectAggregate<number | null | undefined, ColumnState, number> {
-  const { name, folds, laws } = aggregate
+  const { name, folds, laws, asked } = aggregate
   const places: number[] = []
   let width = 0
   for (const fold of folds) {
@@ -24,6 +24,7 @@ export function objectAggregateOf(
     name,
     id: `columns(${folds.map(({ id }) => id).join(' ')})`,
     laws,
+    ...(asked === undefined ? {} : { asked }),
     init() {
       const row = new Float64Array(width)
       for (const [index, fold] of folds.entries()) fold.init(row, places[index]!)

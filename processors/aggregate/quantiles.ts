@@ -79,6 +79,7 @@ function quantileAggregate<Output>(
     name: name.slice(0, name.indexOf('(')),
     // What is asked of a sketch is no part of its state.
     id: `ddsketch(${relativeError},${bins})`,
+    asked: `shares ${shares.join(', ')}`,
     laws: { orderInsensitive: true, invertible: false, relativeError },
     init: emptySketch,
     add(state, input) {
