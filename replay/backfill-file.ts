@@ -64,12 +64,19 @@ export class BackfillFile {
   readonly #options: BackfillFileOptions
   readonly #table: TableReader
   readonly #cells: readonly Cell[]
+  /** Of every row, in the unit of its field; undefined where rows have their own. */
+  readonly #givenTime: unknown
   #refused = new Map<string, { count: number; firstRow: number; detail: string }>()
 
   private constructor(options: BackfillFileOptions, table: TableReader) {
     this.#options = options
     this.#table = table
     this.#cells = cellsOf(options, table)
+    const { atMs, contract } = options
+    const field = contract.record.fields.find(({ name }) => name === contract.timeField)
+    if (atMs !== undefined && field !== undefined && !this.hasTimeColumn) {
+      this.#givenTime = readerOf(field, 1)(atMs)
+    }
   }
 
   /** @throws EngineError `table-unreadable`, also where the file lacks a column that the event needs */
@@ -148,8 +155,8 @@ export class BackfillFile {
       if (!isNull) input[field] = read(raw)
       else if (nullable) input[field] = null
     }
-    const { contract, atMs } = this.#options
-    if (atMs !== undefined && !this.hasTimeColumn) input[contract.timeField] = atMs
+    const { contract } = this.#options
+    if (this.#givenTime !== undefined) input[contract.timeField] = this.#givenTime
     let value: object
     try {
       value = contract.parse(input)
