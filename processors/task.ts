@@ -10,6 +10,7 @@ import type { DurationMs, TimestampMs } from '../state/contracts/units.ts'
 import type { CommitTicket, Log, LogWriter } from '../state/log/log.ts'
 import type { Database, DatabaseWrite } from '../state/store/database.ts'
 import type { StateStore } from '../state/store/state-store.ts'
+import { mergeHeads } from './merge-heads.ts'
 import type { Emit, Outputs } from './outputs.ts'
 import { type RefusedRecord, type TaskInput, TaskRecord } from './task-input.ts'
 
@@ -189,7 +190,10 @@ export class Task {
   async step(): Promise<CommitTicket | undefined> {
     this.#throwFailure()
     await Promise.all(this.inputs.map((input) => input.fill(this.#options.batchRecords)))
-    const batch = this.#choose(this.#options.batchRecords)
+    const ready = this.inputs.flatMap((input) =>
+      input.head ? [{ input, end: Number.POSITIVE_INFINITY }] : [],
+    )
+    const batch = mergeHeads(ready, this.#options.batchRecords)
     if (batch.length === 0) return undefined
     await this.#process(batch)
     this.#spec.onStep?.('processed', this.#sequence)
@@ -241,7 +245,7 @@ export class Task {
         for (const [index, input] of this.inputs.entries()) {
           if (input.position < ends[index]!) await input.fill(this.#options.batchRecords)
         }
-        const taken = this.#take(
+        const taken = mergeHeads(
           this.inputs.flatMap((input, index) =>
             input.position < ends[index]! && input.head ? [{ input, end: ends[index]! }] : [],
           ),
@@ -442,42 +446,4 @@ export class Task {
   #throwFailure(): void {
     if (this.#failure !== undefined) throw this.#failure
   }
-
-  /** The records of one batch, merged; stops where an input has to be fetched again. */
-  #choose(limit: number): (TaskRecord | RefusedRecord)[] {
-    const ready = this.inputs.flatMap((input) => (input.head ? [{ input, end: Infinity }] : []))
-    return this.#take(ready, limit)
-  }
-
-  /**
-   * Merges heads by (event time, rank, partition, offset) until one of the
-   * given inputs runs dry below its end: what it would give next is not known.
-   */
-  #take(
-    from: readonly { readonly input: TaskInput; readonly end: number }[],
-    limit = Number.POSITIVE_INFINITY,
-  ): (TaskRecord | RefusedRecord)[] {
-    const taken: (TaskRecord | RefusedRecord)[] = []
-    const open = [...from]
-    while (open.length > 0 && taken.length < limit) {
-      let best = 0
-      for (let index = 1; index < open.length; index++) {
-        if (comesBefore(open[index]!.input, open[best]!.input)) best = index
-      }
-      const { input, end } = open[best]!
-      taken.push(input.take())
-      if (input.position >= end) open.splice(best, 1)
-      else if (input.head === undefined) break
-    }
-    return taken
-  }
-}
-
-/** Order of two heads. Inputs come in (rank, partition) order, so the earlier one wins a tie. */
-function comesBefore(candidate: TaskInput, current: TaskInput): boolean {
-  const left = candidate.head!
-  const right = current.head!
-  if (left.timestampMs !== right.timestampMs) return left.timestampMs < right.timestampMs
-  if (candidate.rank !== current.rank) return candidate.rank < current.rank
-  return candidate.partition < current.partition
 }
