@@ -12,6 +12,7 @@ import type { ViewState } from './feature/view-state.ts'
 import type { Drop, OperatorContext, StreamRecord } from './operator.ts'
 import type { TaskGraph } from './task.ts'
 import { type RefusedRecord, TaskRecord } from './task-input.ts'
+import { TopicTimes } from './topic-times.ts'
 
 /** Names a key that a store has to load before the batch runs. */
 export type Want = (store: KeyedStore, key: PackedKey) => void
@@ -20,6 +21,8 @@ export type Want = (store: KeyedStore, key: PackedKey) => void
 export interface GraphContext extends OperatorContext {
   /** The records of a topic that this task reads. */
   source(topic: string): Observable<TaskRecord>
+  /** The context of what is made of these topics: its stream time is that of their records alone. */
+  ofTopics(topics: readonly string[]): OperatorContext
   /** A view's state, to read features from. */
   view(name: string): ViewState
   /** Subscribes to the end of a stream. An error in it ends the task, with the record that met it. */
@@ -64,6 +67,8 @@ export class Graph implements TaskGraph {
   readonly #views: ReadonlyMap<string, ViewState>
   readonly #gate: RecordGate | undefined
   readonly #timeCallbacks: ((streamTimeMs: TimestampMs) => void)[] = []
+  /** None where nothing goes by stream time. */
+  #topicTimes: TopicTimes | undefined
   readonly #batchCallbacks: (() => void)[] = []
   readonly #stores: StateStore[]
   readonly #keyedStores: KeyedStore[]
@@ -86,6 +91,7 @@ export class Graph implements TaskGraph {
     this.#stores = [
       ...parts.flatMap(({ stores }) => stores),
       ...this.#named.values(),
+      ...(this.#topicTimes === undefined ? [] : [this.#topicTimes]),
       ...(gate?.stores ?? []),
     ]
     this.#keyedStores = this.#stores.filter((store): store is KeyedStore => 'prefetch' in store)
@@ -128,9 +134,13 @@ export class Graph implements TaskGraph {
     if (this.#gate !== undefined && !this.#gate.admit(record, this.#streamTimeMs)) return
     const movesTime = record.timestampMs > this.#streamTimeMs
     if (movesTime) this.#streamTimeMs = record.timestampMs
+    const clocks = this.#topicTimes?.observe(record.topic, record.timestampMs) ?? []
     const subscribers = this.#sources.get(record.topic)
     if (subscribers !== undefined) {
       for (let index = 0; index < subscribers.length; index++) subscribers[index]!.next(record)
+    }
+    for (const { isMoving, callbacks } of clocks) {
+      if (isMoving) for (const callback of callbacks) callback(record.timestampMs)
     }
     if (movesTime) for (const callback of this.#timeCallbacks) callback(record.timestampMs)
     this.#throwFailure(record)
@@ -204,6 +214,25 @@ export class Graph implements TaskGraph {
       },
       onStreamTime(callback) {
         graph.#timeCallbacks.push(callback)
+      },
+      ofTopics(topics) {
+        graph.#topicTimes ??= new TopicTimes()
+        const clock = graph.#topicTimes.clock(topics)
+        const { store, windowStore, drop, deadLetter, functionFailed, onBatchEnd } = this
+        return {
+          store,
+          windowStore,
+          drop,
+          deadLetter,
+          functionFailed,
+          onBatchEnd,
+          get streamTimeMs() {
+            return clock.nowMs
+          },
+          onStreamTime(callback) {
+            clock.callbacks.push(callback)
+          },
+        }
       },
       onBatchEnd(callback) {
         graph.#batchCallbacks.push(callback)

@@ -31,7 +31,10 @@ export interface Drop {
  * records seen so far: no clock, no disk, no chance.
  */
 export interface OperatorContext {
-  /** Largest event time seen by the task's partition so far, the current record included; -Infinity before the first. */
+  /**
+   * Largest event time so far of the topics that the operator's records are made of, the current record included;
+   * -Infinity before the first.
+   */
   readonly streamTimeMs: TimestampMs
   /**
    * Sorted state under `name`, kept across restarts. Operators prefix it with

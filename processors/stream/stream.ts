@@ -3,7 +3,7 @@ import type { Contract } from '../../state/contracts/contract.ts'
 import type { TimestampMs } from '../../state/contracts/units.ts'
 import type { FeatureView } from '../feature/feature-view.ts'
 import type { GraphContext, GraphPart, Want } from '../graph.ts'
-import type { Join, Operator, StreamRecord } from '../operator.ts'
+import type { Join, Operator, OperatorContext, StreamRecord } from '../operator.ts'
 import type { Emit } from '../outputs.ts'
 import type { TaskRecord } from '../task-input.ts'
 import type { Branch } from './branch.ts'
@@ -27,6 +27,11 @@ class ConnectedGraph {
 
   constructor(context: GraphContext) {
     this.context = context
+  }
+
+  /** What an operator of this lineage is connected with. */
+  contextOf({ sources }: Lineage): OperatorContext {
+    return this.context.ofTopics(sources.map(({ topic }) => topic))
   }
 
   observable<Out extends StreamRecord>(connect: Connect<Out>): Observable<Out> {
@@ -99,7 +104,9 @@ export class Stream<Out extends StreamRecord> {
         graph
           .observable(before.#connect)
           .pipe(
-            operator.connect(graph.context) as (source: Observable<StreamRecord>) => Observable<StreamRecord>,
+            operator.connect(graph.contextOf(before.lineage)) as (
+              source: Observable<StreamRecord>,
+            ) => Observable<StreamRecord>,
           ),
       )
     }
@@ -112,7 +119,10 @@ export class Stream<Out extends StreamRecord> {
     join: Join<Out, Right, Joined>,
   ): Stream<Joined> {
     return new Stream(combined(this.lineage, right.lineage, operatorOf(join.name)), (graph) =>
-      join.connect(graph.context)(graph.observable(this.#connect), graph.observable(right.#connect)),
+      join.connect(graph.contextOf(combined(this.lineage, right.lineage)))(
+        graph.observable(this.#connect),
+        graph.observable(right.#connect),
+      ),
     )
   }
 
