@@ -10,7 +10,7 @@ import { windowCounts, windowTopology } from './window-topology.ts'
 import { fdatasyncTimes, plainLoopMicros, quantile } from './yardsticks.ts'
 
 /*
- *     npm run bench -- [transactions.csv.gz] [--runs N] [--stages]
+ *     npm run bench -- [transactions.csv.gz] [--runs N] [--only TEXT] [--stages]
  *
  * The main job and, where the fraud handbook's transactions are given, job
  * P2B (30 windowed features before each of 622,892 transactions, one example
@@ -99,7 +99,9 @@ const args = process.argv.slice(2)
 const runsAt = args.indexOf('--runs')
 const runs = runsAt < 0 ? 3 : Number(args[runsAt + 1])
 const path = args.find((each) => each.endsWith('.csv.gz'))
-const jobs: readonly Job[] = [
+const onlyAt = args.indexOf('--only')
+const only = onlyAt < 0 ? '' : (args[onlyAt + 1] ?? '')
+const allJobs: readonly Job[] = [
   { name: 'movies', declare: () => movies, recordsPerEvent: 1 },
   ...(path === undefined
     ? []
@@ -124,6 +126,8 @@ const jobs: readonly Job[] = [
         },
       ]),
 ]
+
+const jobs = allJobs.filter(({ name }) => name.includes(only))
 
 async function checkWindows(engine: Engine, events: number): Promise<void> {
   const counts = await windowCounts(engine)
