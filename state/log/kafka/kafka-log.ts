@@ -47,7 +47,7 @@ export interface StandbyWriter extends LogWriter {
  *   were read before through this log.
  * - A writer knows the topics that existed when it was opened, and those that
  *   were created, read or asked about through this log since.
- * - One writer is one transactional producer, `<clientId>-<id>`. A commit is
+ * - One writer is one transactional producer, `<topicPrefix><clientId>-<id>`. A commit is
  *   one transaction; it is durable when it resolves. Its consumed positions go
  *   to the consumer group `<clientId>`.
  *

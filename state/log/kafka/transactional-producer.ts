@@ -73,7 +73,8 @@ export class TransactionalProducer {
   #untrustedDetail = ''
 
   constructor(writer: string, connections: KafkaConnections, options: CheckedKafkaOptions) {
-    this.#id = `${options.clientId}-${writer}`
+    // With the prefix: applications of one name that share a cluster by it must not end each other.
+    this.#id = `${options.topicPrefix}${options.clientId}-${writer}`
     this.#writer = writer
     this.#connections = connections
     this.#options = options

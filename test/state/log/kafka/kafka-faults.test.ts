@@ -248,11 +248,30 @@ describe.skipIf(broker === undefined)('two writers of one id', () => {
     await expect.poll(() => elsewhere.consumed('events', 0), { timeout: 10_000 }).toBe(1n)
   })
 
+  test('of applications that a prefix keeps apart: neither ends the other', async () => {
+    const one = await freshLog()
+    const writer = await one.writer('task')
+    put(writer, 'one')
+    await writer.commit()
+    const other = await freshLog()
+    const itsWriter = await other.writer('task')
+    put(itsWriter, 'other')
+    await itsWriter.commit()
+    put(writer, 'still one')
+    await writer.commit()
+    expect(await values(one)).toEqual(['one', 'still one'])
+    expect(await values(other)).toEqual(['other'])
+  })
+
   test('what the older one left open is rolled back before the newer one is given out', async () => {
     const log = await freshLog({ transactionTimeoutMs: 60_000 })
     const { Kafka, logLevel } = kafkajs
     const kafka = new Kafka({ brokers: [...broker!.brokers], clientId: 'plain', logLevel: logLevel.NOTHING })
-    const dead = kafka.producer({ transactionalId: 'faults-task', maxInFlightRequests: 1, idempotent: true })
+    const dead = kafka.producer({
+      transactionalId: `${prefix}faults-task`,
+      maxInFlightRequests: 1,
+      idempotent: true,
+    })
     await dead.connect()
     const open = await dead.transaction()
     await open.send(message('half'))
