@@ -17,6 +17,21 @@ export interface Source {
   rows(): Iterable<SourceRow> | AsyncIterable<SourceRow>
 }
 
+/** What one of several tasks has of an application. */
+export interface TaskShare {
+  readonly task: string
+  /** Place among the application's tasks, from 0. */
+  readonly ordinal: number
+  /** How many there are. */
+  readonly of: number
+  /** The partition of each input that the task owns; absent: all of them. */
+  readonly partition?: number
+  /** By topic, the tasks that write it, in order, where it is an input of this one: what each writes is an input of its own. */
+  readonly writers: ReadonlyMap<string, readonly string[]>
+  /** Tasks, this one among them, whose records others merge with what this one writes; none where nobody reads that. */
+  readonly beside: readonly string[]
+}
+
 /** Everything that one application declares: what a task folds. */
 export interface Declaration {
   readonly kind: 'topology'
@@ -36,4 +51,16 @@ export interface Declaration {
   readonly sources: readonly Source[]
   /** Commands worth trying once it serves, printed then; `{url}` stands for the address. */
   readonly tryIt: readonly string[]
+  /** How far a task reads ahead, or waits for others, where the application runs as several tasks. */
+  readonly alignment: Alignment
+  /** This is what one task of several has of the application; absent: one task has all of it. */
+  readonly share?: TaskShare
+}
+
+/** How the tasks of an application keep together in event time. */
+export interface Alignment {
+  /** How long, by the wall clock, a task holds records back for another that may still write earlier ones. 0: not at all. */
+  readonly waitMs: DurationMs
+  /** No task runs further ahead of the slowest than this in event time, or than some thousands of records where that is more. */
+  readonly aheadMs: DurationMs
 }

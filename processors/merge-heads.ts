@@ -1,3 +1,4 @@
+import type { TimestampMs } from '../state/contracts/units.ts'
 import type { RefusedRecord, TaskInput, TaskRecord } from './task-input.ts'
 
 /** An input of which records are taken below an offset. */
@@ -10,11 +11,12 @@ export interface OpenInput {
  * Takes the heads of inputs in the order of (event time, rank, partition,
  * offset), until one runs dry below its end, since what it would give next is
  * not known, or so many are taken: the order in which a task meets its
- * records, a function of the records alone.
+ * records, a function of the records alone. Records later than `untilMs` stay.
  */
 export function mergeHeads(
   from: readonly OpenInput[],
   limit = Number.POSITIVE_INFINITY,
+  untilMs: TimestampMs = Number.POSITIVE_INFINITY,
 ): (TaskRecord | RefusedRecord)[] {
   const taken: (TaskRecord | RefusedRecord)[] = []
   const open = [...from]
@@ -24,6 +26,7 @@ export function mergeHeads(
       if (comesBefore(open[index]!.input, open[best]!.input)) best = index
     }
     const { input, end } = open[best]!
+    if (input.head!.timestampMs > untilMs) break
     taken.push(input.take())
     if (input.position >= end) open.splice(best, 1)
     else if (input.head === undefined) break

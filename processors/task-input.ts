@@ -1,9 +1,11 @@
 import { type BoundContract, schemaIdOf } from '../state/contracts/codec.ts'
-import { EngineError, isEngineError } from '../state/contracts/engine-error.ts'
+import { EngineError } from '../state/contracts/engine-error.ts'
 import type { DurationMs, TimestampMs } from '../state/contracts/units.ts'
 import type { Log } from '../state/log/log.ts'
 import type { RecordBatch, RecordHeader } from '../state/log/record-batch.ts'
 import type { StreamRecord } from './operator.ts'
+import type { PartitionFeed } from './partition-feed.ts'
+import { readBatch } from './task-input-read.ts'
 
 /** A decoded record. Key and headers are decoded when somebody asks. */
 export class TaskRecord implements StreamRecord<unknown, object> {
@@ -74,12 +76,16 @@ export interface TaskInputSpec {
   readonly contract: BoundContract<object>
   /** How far past the moment of its append an event's time may lie. */
   readonly maxAheadMs: DurationMs
+  /** Where the partition is several inputs: who reads it for all of them. */
+  readonly feed?: PartitionFeed
+  /** The task whose records of such a partition this input has; absent: those of nobody else's. */
+  readonly writer?: string
 }
 
-const fetchBytes = 1 << 20
+const takenAtMost = 4_096
 
 /**
- * One topic partition of a task: fetches, decodes and checks records ahead of
+ * One topic partition of a task, or what one writer put there: fetches, decodes and checks records ahead of
  * the merge. `head` is the next one; it may be a refused record, which keeps
  * its place in the order.
  */
@@ -89,6 +95,8 @@ export class TaskInput {
   readonly partition: number
   readonly rank: number
   readonly contract: BoundContract<object>
+  readonly writer: string | undefined
+  readonly feed: PartitionFeed | undefined
   readonly #maxAheadMs: DurationMs
   readonly #log: Log
   #records: (TaskRecord | RefusedRecord)[] = []
@@ -104,8 +112,21 @@ export class TaskInput {
     this.partition = spec.partition
     this.rank = spec.rank
     this.contract = spec.contract
+    this.writer = spec.writer
+    this.feed = spec.feed
     this.#maxAheadMs = spec.maxAheadMs
     this.#log = log
+  }
+
+  /** As layouts and positions call it: `topic[partition]`, and with `@task` what that task wrote there. */
+  get name(): string {
+    const { topic, partition, writer } = this
+    return writer === undefined ? `${topic}[${partition}]` : `${topic}[${partition}]@${writer}`
+  }
+
+  /** Everything below this offset was fetched. */
+  get scannedTo(): number {
+    return this.#fetchOffset
   }
 
   /** Next offset to be processed. */
@@ -127,20 +148,47 @@ export class TaskInput {
     this.#next = 0
     this.#fetchOffset = offset
     this.#position = offset
+    this.feed?.rewind()
+  }
+
+  /** Takes a record that the feed has read; what was fetched before, in another reading, is left out. */
+  deal(batch: RecordBatch, index: number): void {
+    const offset = Number(batch.baseOffset) + batch.offsetDeltas[index]!
+    if (offset < this.#fetchOffset) return
+    if (this.#next === this.#records.length) {
+      this.#records = []
+      this.#next = 0
+    }
+    this.#records.push(this.#decode(batch, index))
+  }
+
+  /** The feed has read everything below this offset. */
+  scanned(offset: number): void {
+    this.#fetchOffset = Math.max(this.#fetchOffset, offset)
+    this.#position = this.head?.offset ?? this.#fetchOffset
   }
 
   /** Takes the head; call only when there is one. */
   take(): TaskRecord | RefusedRecord {
     const record = this.#records[this.#next++]!
+    // A feed adds to what is not taken yet, so there need not be an end to it.
+    if (this.#next >= takenAtMost && this.feed !== undefined) {
+      this.#records = this.#records.slice(this.#next)
+      this.#next = 0
+    }
     this.#position = this.#next < this.#records.length ? this.head!.offset : this.#fetchOffset
     return record
   }
 
   /** Fetches more if nothing is buffered. Resolves to whether there is a head now. */
   async fill(maxRecords: number): Promise<boolean> {
+    if (this.feed !== undefined) {
+      await this.feed.fill(maxRecords)
+      return this.#next < this.#records.length
+    }
     if (this.#next < this.#records.length) return true
-    const batch = await this.#read(maxRecords)
-    await this.#learnSchemas(batch)
+    const { batch } = await readBatch(this.#log, this.topic, this.partition, this.#fetchOffset, maxRecords)
+    await this.learnSchemas(batch)
     const records: (TaskRecord | RefusedRecord)[] = new Array(batch.count)
     for (let index = 0; index < batch.count; index++) records[index] = this.#decode(batch, index)
     this.#records = records
@@ -151,35 +199,26 @@ export class TaskInput {
     return batch.count > 0
   }
 
+  /** The same, to find what there is below an offset: other writers' records do not count. */
+  async fillTo(end: number, maxRecords: number): Promise<void> {
+    const { feed } = this
+    if (feed === undefined) await this.fill(maxRecords)
+    else while (this.buffered === 0 && this.scannedTo < end && (await feed.readOn(maxRecords)));
+  }
+
   /** One record, wherever it lies; what is buffered stays. Undefined where there is none. */
   async readAt(offset: number): Promise<TaskRecord | RefusedRecord | undefined> {
     const { topic, partition } = this
     const at = { topic, partition, offset: BigInt(offset) }
     const batch = await this.#log.read({ ...at, maxBytes: 1, maxRecords: 1 })
     if (batch.count === 0) return undefined
-    await this.#learnSchemas(batch)
+    await this.learnSchemas(batch)
     const record = this.#decode(batch, 0)
     return record.offset === offset ? record : undefined
   }
 
-  /** What retention has dropped cannot be read again: reading goes on where the topic begins now. */
-  async #read(maxRecords: number): Promise<RecordBatch> {
-    const { topic, partition } = this
-    for (;;) {
-      try {
-        const offset = BigInt(this.#fetchOffset)
-        return await this.#log.read({ topic, partition, offset, maxBytes: fetchBytes, maxRecords })
-      } catch (error) {
-        if (!isEngineError(error, 'offset-out-of-range')) throw error
-        const { offset, start } = error.context
-        if (offset >= start) throw error
-        this.#fetchOffset = Number(start)
-      }
-    }
-  }
-
   /** Makes sure that the writer schema of every record is known before the synchronous part. */
-  async #learnSchemas(batch: RecordBatch): Promise<void> {
+  async learnSchemas(batch: RecordBatch): Promise<void> {
     const { bytes, valueStart, valueEnd } = batch
     const failed = new Set<number>()
     for (let index = 0; index < batch.count; index++) {

@@ -7,7 +7,7 @@ import {
 } from '../state/commit/checkpoint.ts'
 import type { CommitStep, TaskPosition } from '../state/commit/commit-protocol.ts'
 import type { DurationMs, TimestampMs } from '../state/contracts/units.ts'
-import type { CommitTicket, Log, LogWriter } from '../state/log/log.ts'
+import type { CommitTicket, ConsumedPosition, Log, LogWriter } from '../state/log/log.ts'
 import type { Database, DatabaseWrite } from '../state/store/database.ts'
 import type { StateStore } from '../state/store/state-store.ts'
 import { mergeHeads } from './merge-heads.ts'
@@ -56,10 +56,26 @@ export interface TaskLayout {
   readonly inputs: readonly string[]
 }
 
+/** Says how far in event time a task may go for now, since others may still write earlier records to its inputs. */
+export interface InputGate {
+  /**
+   * Called when the inputs were filled, and may fill those that have nothing
+   * further. Records later than the answer stay where they are.
+   */
+  openUntil(
+    task: Pick<Task, 'inputs' | 'processed' | 'batchRecords'>,
+    streamTimeMs: TimestampMs,
+  ): Promise<TimestampMs>
+}
+
 export interface TaskSpec {
   readonly id: string
   /** Names inputs, stores and learners: what the state is a fold of. */
   readonly layout: string
+  /** Where other tasks write some of the inputs, or the same outputs. */
+  readonly gate?: InputGate
+  /** Others wait for this task's records: it says when it has no more, by a commit without any. */
+  readonly tellsWhenIdle?: boolean
   /** In rank order; their order is the order of a position's offsets. */
   readonly inputs: readonly TaskInput[]
   /** One place for each input; the task keeps there where the record in hand stands, for predictions to carry. */
@@ -141,6 +157,9 @@ export class Task {
   #checkpoint: Promise<void> = Promise.resolve()
   #checkpointing = false
   #failure: unknown
+  #isHeldBack = false
+  /** Where the task stood when it told that it is idle. */
+  #toldIdleAt: readonly number[] | undefined
 
   constructor(spec: TaskSpec) {
     this.#spec = spec
@@ -190,14 +209,37 @@ export class Task {
   async step(): Promise<CommitTicket | undefined> {
     this.#throwFailure()
     await Promise.all(this.inputs.map((input) => input.fill(this.#options.batchRecords)))
+    const untilMs = await this.#spec.gate?.openUntil(this, this.#spec.graph.streamTimeMs)
     const ready = this.inputs.flatMap((input) =>
       input.head ? [{ input, end: Number.POSITIVE_INFINITY }] : [],
     )
-    const batch = mergeHeads(ready, this.#options.batchRecords)
-    if (batch.length === 0) return undefined
+    const batch = mergeHeads(ready, this.#options.batchRecords, untilMs)
+    this.#isHeldBack = batch.length === 0 && ready.length > 0
+    if (batch.length === 0) return this.#isHeldBack ? undefined : await this.#tellIdle()
     await this.#process(batch)
     this.#spec.onStep?.('processed', this.#sequence)
     return await this.#commit(batch.length)
+  }
+
+  /** There are records, but earlier ones may still come from other tasks. */
+  get isHeldBack(): boolean {
+    return this.#isHeldBack
+  }
+
+  /** Most records in one batch. */
+  get batchRecords(): number {
+    return this.#options.batchRecords
+  }
+
+  /** Once, until there was something to do; or when the inputs went on without a record. */
+  async #tellIdle(): Promise<CommitTicket | undefined> {
+    if (!this.#spec.tellsWhenIdle) return undefined
+    for (const [index, input] of this.inputs.entries()) this.offsets[index] = input.position
+    if (this.#toldIdleAt?.every((offset, index) => offset === this.offsets[index])) return undefined
+    this.#spec.onStep?.('processed', this.#sequence)
+    const ticket = await this.#commit(0)
+    this.#toldIdleAt = [...this.offsets]
+    return ticket
   }
 
   /**
@@ -217,7 +259,9 @@ export class Task {
     const { graph, database } = this.#spec
     const found = await Promise.all(
       places.map(async ({ topic, partition, offset }) => {
-        const input = this.inputs.find((each) => each.topic === topic && each.partition === partition)
+        const input = this.inputs.find(
+          (each) => each.topic === topic && each.partition === partition && each.writer === undefined,
+        )
         if (input === undefined || offset < input.position) return undefined
         return await input.readAt(offset)
       }),
@@ -243,7 +287,7 @@ export class Task {
       const batch: (TaskRecord | RefusedRecord)[] = []
       for (;;) {
         for (const [index, input] of this.inputs.entries()) {
-          if (input.position < ends[index]!) await input.fill(this.#options.batchRecords)
+          if (input.position < ends[index]!) await input.fillTo(ends[index]!, this.#options.batchRecords)
         }
         const taken = mergeHeads(
           this.inputs.flatMap((input, index) =>
@@ -254,7 +298,7 @@ export class Task {
         batch.push(...taken)
       }
       for (const [index, input] of this.inputs.entries()) {
-        if (input.position !== ends[index]) input.seek(ends[index]!)
+        if (input.position < ends[index]!) input.seek(ends[index]!)
       }
       await this.#process(batch)
       if (commit.answered.length > 0) await this.#answer(commit.answered)
@@ -279,8 +323,8 @@ export class Task {
         `commit ${commit.sequence} of ${this.id} has layout "${commit.layout}", which is not on the log`,
       )
     }
-    return this.inputs.map(({ topic, partition, position }) => {
-      const at = names.indexOf(`${topic}[${partition}]`)
+    return this.inputs.map(({ name, position }) => {
+      const at = names.indexOf(name)
       return at < 0 ? position : commit.offsets[at]!
     })
   }
@@ -371,7 +415,7 @@ export class Task {
   async #commit(count: number, answered: readonly RequestPlace[] = []): Promise<CommitTicket> {
     const { writer, emitCommit, emitLayout, graph, onStep, layout } = this.#spec
     if (this.#layout !== layout) {
-      const inputs = this.inputs.map(({ topic, partition }) => `${topic}[${partition}]`)
+      const inputs = this.inputs.map(({ name }) => name)
       emitLayout({ task: this.id, layout, inputs, at: 0 }, 0)
       this.#layout = layout
     }
@@ -387,9 +431,8 @@ export class Task {
       } satisfies CommitEvent,
       Math.max(0, graph.streamTimeMs),
     )
-    const ticket = await writer.commit(
-      this.inputs.map(({ topic, partition, position }) => ({ topic, partition, offset: BigInt(position) })),
-    )
+    const ticket = await writer.commit(this.#consumed())
+    this.#toldIdleAt = undefined
     const sequence = this.#sequence++
     onStep?.('appended', sequence)
     this.#sinceCheckpoint += count
@@ -400,6 +443,21 @@ export class Task {
     if (isLive) this.#collectEarly()
     this.checkpointIfDue(ticket.durable, isLive)
     return ticket
+  }
+
+  /** Of a partition that is several inputs, where the one that is furthest behind stands. */
+  #consumed(): readonly ConsumedPosition[] {
+    const consumed: { topic: string; partition: number; offset: bigint }[] = []
+    for (const { topic, partition, position } of this.inputs) {
+      const last = consumed.at(-1)
+      const offset = BigInt(position)
+      if (last === undefined || last.topic !== topic || last.partition !== partition) {
+        consumed.push({ topic, partition, offset })
+      } else if (offset < last.offset) {
+        last.offset = offset
+      }
+    }
+    return consumed
   }
 
   #trackDurable(durable: Promise<void>, sequence: number): void {

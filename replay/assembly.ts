@@ -10,7 +10,8 @@ import { ViewState } from '../processors/feature/view-state.ts'
 import { type DeadLetter, Graph, type GraphPart } from '../processors/graph.ts'
 import type { StreamRecord } from '../processors/operator.ts'
 import { Outputs } from '../processors/outputs.ts'
-import { type CommitEvent, Task, type TaskOptions } from '../processors/task.ts'
+import { PartitionFeed, writerHeader } from '../processors/partition-feed.ts'
+import { type CommitEvent, type InputGate, Task, type TaskOptions } from '../processors/task.ts'
 import { type RefusedRecord, TaskInput, TaskRecord } from '../processors/task-input.ts'
 import type { Changelog } from '../state/commit/changelog.ts'
 import type { RestoreProgress } from '../state/commit/changelog-restore.ts'
@@ -26,8 +27,10 @@ import {
 import { isEngineError } from '../state/contracts/engine-error.ts'
 import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { Log, LogWriter, TopicSpec } from '../state/log/log.ts'
+import type { RecordHeader } from '../state/log/record-batch.ts'
 import type { Database } from '../state/store/database.ts'
 import { type ChangelogOptions, openChangelog } from './task-changelog.ts'
+import { commitPartition, taskIdOf } from './task-plan.ts'
 
 export interface AssemblyOptions {
   readonly declaration: Declaration
@@ -44,6 +47,8 @@ export interface AssemblyOptions {
   /** Told of each window of an expectation that was judged, muted or not. */
   readonly onVerdict?: (verdict: WindowVerdict) => void
   readonly onStep?: (step: CommitStep, sequence: number) => void
+  /** Holds the task back for others that write its inputs. */
+  readonly gate?: (engine: BoundEngineContracts) => InputGate
   /** Keeps checkpoints on a topic of the log too, and restores the state from there. */
   readonly changelog?: ChangelogOptions
   /** A part that meets every record ahead of all others: it sees the views as they are before the record. */
@@ -101,14 +106,17 @@ export function topicsOf(declaration: Declaration): readonly TopicSpec[] {
     })),
     ...Object.values(engine).map((contract: Contract) => ({
       name: contract.topic,
-      partitions: singlePartition.has(contract.name) ? 1 : declaration.partitions,
+      partitions: partitionsOfOwn(contract, declaration),
     })),
   ]
 }
 
+/** Each task has its commits on a partition of its own. */
+const partitionsOfOwn = ({ name }: Contract, { share, partitions }: Declaration): number =>
+  name === 'commit' ? (share?.of ?? 1) : singlePartition.has(name) ? 1 : partitions
+
 /** Low in volume, or ordered as a whole. */
 const singlePartition = new Set([
-  'commit',
   'task-layout',
   'feature-view',
   'dead-letter',
@@ -131,10 +139,11 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
   }
   const engine = await bindEngine(declaration.name, registry)
   const outputs = new Outputs(writer.sink)
-  const emitter = (bound: BoundContract<object>) =>
-    outputs.emitter(bound, partitionsOf.get(bound.contract.topic) ?? 1)
+  const emitter = (bound: BoundContract<object>, headers?: readonly RecordHeader[]) =>
+    outputs.emitter(bound, partitionsOf.get(bound.contract.topic) ?? 1, headers)
 
-  const taskName = `${declaration.name}-0`
+  const { share } = declaration
+  const taskName = taskIdOf(declaration)
   const inputs = taskInputs(declaration, events, partitionsOf, log)
   const views = new Map(declaration.views.map((view) => [view.name, new ViewState(view)]))
   const offsets = inputs.map(() => 0)
@@ -158,8 +167,9 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
     ]),
   )
   const emitDeadLetter = deadLetterEmitter(emitter(engine.deadLetter))
+  const written = share && [{ name: writerHeader, value: Buffer.from(share.task) }]
   const streams = declaration.streams.map((stream) =>
-    stream.part(emitter(events.get(stream.sink.name) as BoundContract<object>)),
+    stream.part(emitter(events.get(stream.sink.name) as BoundContract<object>, written)),
   )
   // Views come last: whoever reads features for an event reads what was there before it was folded.
   const observers = options.observer ? [options.observer(views)] : []
@@ -190,6 +200,8 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
       ...options.changelog,
       app: declaration.name,
       task: taskName,
+      tasks: share?.of ?? 1,
+      partition: commitPartition(declaration),
       log,
       writer,
       database,
@@ -210,7 +222,9 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
     database,
     ...(changelog ? { changelog } : {}),
     outputs,
-    emitCommit: emitter(engine.commit),
+    ...(options.gate ? { gate: options.gate(engine) } : {}),
+    tellsWhenIdle: share !== undefined && share.beside.length > 0,
+    emitCommit: outputs.emitterTo(engine.commit, commitPartition(declaration)),
     emitLayout: emitter(engine.taskLayout),
     emitDeadLetter,
     ...(options.task ? { options: options.task } : {}),
@@ -231,7 +245,8 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
     async recover(onProgress, onBatch) {
       const { sequence } = await task.open()
       if (!options.changelog?.standby) await changelog?.lead()
-      const followed = await recover(task, sequence, layout, log, engine, onProgress, onBatch)
+      const place = { log, partition: commitPartition(declaration), engine }
+      const followed = await recover(task, sequence, layout, place, onProgress, onBatch)
       return { ...followed, ...(changelog?.restored ? { restore: changelog.restored } : {}) }
     },
   }
@@ -239,21 +254,28 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
 
 const commitsPerTurn = 16
 
+/** Where a task's commits are. */
+interface CommitPlace {
+  readonly log: Log
+  readonly partition: number
+  readonly engine: BoundEngineContracts
+}
+
 async function recover(
   task: Task,
   sequence: number,
   layout: string,
-  log: Log,
-  { commit: commits, taskLayout }: BoundEngineContracts,
+  { log, partition, engine: { commit: commits, taskLayout } }: CommitPlace,
   onProgress?: (progress: RecoveryProgress) => void,
   onBatch?: () => Promise<void>,
 ): Promise<RecoveryProgress> {
   const layouts = await readLayouts(log, taskLayout as BoundContract<TaskLayoutEvent>, task.id)
-  const { end } = await log.offsets(commits.contract.topic, 0)
+  const { end } = await log.offsets(commits.contract.topic, partition)
   const of = Math.max(0, Number(end) - sequence)
   let done = 0
   let records = 0
-  for await (const commit of readCommits(log, commits as BoundContract<CommitEvent>, task.id, sequence)) {
+  const own = { log, partition, commits: commits as BoundContract<CommitEvent>, task: task.id }
+  for await (const commit of readCommits(own, sequence)) {
     await task.follow(commit, layouts)
     await onBatch?.()
     // What is followed is on the log already, so it may be checkpointed at once.
@@ -282,19 +304,30 @@ function taskInputs(
     ...declaration.streams.flatMap(({ lineage }) => lineage.sources),
     ...declaration.expectations.flatMap(({ contract }) => (contract === undefined ? [] : [contract])),
   ])
+  const { share, maxAheadMs } = declaration
   for (const [rank, contract] of declaration.events.entries()) {
     if (!read.has(contract)) continue
-    const count = partitionsOf.get(contract.topic) ?? 1
-    for (let partition = 0; partition < count; partition++) {
-      const spec = {
-        index: inputs.length,
-        topic: contract.topic,
-        partition,
-        rank,
-        contract: events.get(contract.name)!,
-        maxAheadMs: declaration.maxAheadMs,
+    const { topic } = contract
+    const count = partitionsOf.get(topic) ?? 1
+    const writers = share?.writers.get(topic)
+    const partitions =
+      share?.partition === undefined ? Array.from({ length: count }, (_, at) => at) : [share.partition]
+    for (const partition of partitions) {
+      const spec = { topic, partition, rank, contract: events.get(contract.name)!, maxAheadMs }
+      if (writers === undefined) {
+        inputs.push(new TaskInput({ ...spec, index: inputs.length }, log))
+        continue
       }
-      inputs.push(new TaskInput(spec, log))
+      const feed = new PartitionFeed(log, topic, partition)
+      const fed = [...writers, undefined].map(
+        (writer, at) =>
+          new TaskInput(
+            { ...spec, index: inputs.length + at, feed, ...(writer === undefined ? {} : { writer }) },
+            log,
+          ),
+      )
+      feed.connect(fed)
+      inputs.push(...fed)
     }
   }
   return inputs
@@ -311,7 +344,7 @@ function layoutOf(
   { expectations }: Declaration,
 ): string {
   const parts = [
-    ...inputs.map(({ topic, partition }) => `${topic}[${partition}]`),
+    ...inputs.map(({ name }) => name),
     ...graph.stores
       .map((store) => ('layoutId' in store ? `${store.name} ${store.layoutId}` : store.name))
       .sort(),

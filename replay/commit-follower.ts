@@ -5,6 +5,7 @@ import type { BoundContract } from '../state/contracts/codec.ts'
 import type { TaskLayoutEvent } from '../state/contracts/engine-contracts.ts'
 import type { Log } from '../state/log/log.ts'
 import type { Assembly } from './assembly.ts'
+import { commitPartition } from './task-plan.ts'
 
 const commitsPerTurn = 16
 
@@ -41,16 +42,14 @@ export class CommitFollower {
   /** What is on the commits' topic and not followed yet, in offsets: 0 when everything is. */
   async behindOffsets(): Promise<number> {
     if (this.#offset === undefined) return 0
-    const { end } = await this.#log.offsets(this.#assembly.engine.commit.contract.topic, 0)
+    const { end } = await this.#log.offsets(this.#place.commits.contract.topic, this.#place.partition)
     return Number(end - this.#offset)
   }
 
   /** Loads the state of the last checkpoint: it is followed from there. */
   async open(): Promise<void> {
-    const { task, engine } = this.#assembly
-    const { sequence } = await task.open()
-    const commits = engine.commit as BoundContract<CommitEvent>
-    this.#offset = await offsetBefore(this.#log, commits, task.id, sequence)
+    const { sequence } = await this.#assembly.task.open()
+    this.#offset = await offsetBefore(this.#place, sequence)
   }
 
   /**
@@ -59,11 +58,11 @@ export class CommitFollower {
    * this process waits for.
    */
   async catchUp(stop?: AbortSignal): Promise<void> {
-    const { task, engine } = this.#assembly
-    const commits = engine.commit as BoundContract<CommitEvent>
+    const { task } = this.#assembly
+    const { commits, partition } = this.#place
     const { topic } = commits.contract
     for (;;) {
-      const batch = await this.#log.read({ topic, partition: 0, offset: this.#offset!, maxBytes: 1 << 20 })
+      const batch = await this.#log.read({ topic, partition, offset: this.#offset!, maxBytes: 1 << 20 })
       for (let index = 0; index < batch.count; index++) {
         if (stop?.aborted) return
         const commit = commits.readValue(batch.bytes, batch.valueStart[index]!, batch.valueEnd[index]!)
@@ -94,6 +93,13 @@ export class CommitFollower {
     this.#records += commit.count
     // Reading from a file system's cache never waits: without a turn of the event loop nothing else would be done.
     if (this.#commits % commitsPerTurn === 0) await nextTurn()
+  }
+
+  /** The task's commits. */
+  get #place() {
+    const { task, engine, declaration } = this.#assembly
+    const commits = engine.commit as BoundContract<CommitEvent>
+    return { log: this.#log, commits, task: task.id, partition: commitPartition(declaration) }
   }
 
   async #readLayouts(): Promise<void> {

@@ -157,9 +157,7 @@ class PositionHistory {
     const task = `${app}-0`
     const commits: Commit[] = []
     for await (const { sequence, offsets, layout, at } of readCommits(
-      log,
-      bound as BoundContract<object> as BoundContract<Commit & { task: string }>,
-      task,
+      { log, commits: bound as BoundContract<object> as BoundContract<Commit & { task: string }>, task },
       0,
     )) {
       commits.push({ sequence, offsets, layout, at })

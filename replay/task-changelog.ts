@@ -18,28 +18,35 @@ interface ChangelogOwner
   extends ChangelogOptions,
     Omit<ChangelogSpec, keyof ChangelogOptions | 'place' | 'committed'> {
   readonly app: string
+  /** How many the application has: a partition each. */
+  readonly tasks: number
+  /** That of this one, of the changelog and of the commits. */
+  readonly partition: number
   readonly commits: BoundContract<{ readonly task: string; readonly sequence: number }>
   readonly inputs: readonly { readonly topic: string; readonly partition: number }[]
 }
 
 /** Where the checkpoints of an application are kept: a partition each task. */
-export const changelogTopic = (app: string): TopicSpec => ({
+export const changelogTopic = (app: string, tasks = 1): TopicSpec => ({
   name: `${app}-changelog`,
-  partitions: 1,
+  partitions: tasks,
   compacted: true,
 })
 
 /** Creates the topic, or checks that it is one that keeps the last record of every key. */
 export async function openChangelog(owner: ChangelogOwner): Promise<Changelog> {
-  const { app, commits, inputs, log, task } = owner
-  const topic = changelogTopic(app)
+  const { app, tasks, partition, commits, inputs, log, task } = owner
+  const topic = changelogTopic(app, tasks)
   await log.createTopic(topic)
   return new Changelog({
     ...owner,
-    place: { topic: topic.name, partition: 0 },
+    place: { topic: topic.name, partition },
     async committed() {
       const offsets = inputs.map((input) => log.offsets(input.topic, input.partition))
-      return { nextSequence: await nextSequence(log, commits, task), inputs: await Promise.all(offsets) }
+      return {
+        nextSequence: await nextSequence({ log, commits, task, partition }),
+        inputs: await Promise.all(offsets),
+      }
     },
   })
 }

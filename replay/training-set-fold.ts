@@ -39,7 +39,10 @@ export async function readHorizon(
   let commits = 0
   let records = 0
   let streamTimeMs = Number.NEGATIVE_INFINITY
-  for await (const commit of readCommits(log, engine.commit as BoundContract<CommitEvent>, task.id, 0)) {
+  for await (const commit of readCommits(
+    { log, commits: engine.commit as BoundContract<CommitEvent>, task: task.id },
+    0,
+  )) {
     if (commits >= untilCommit) break
     commits++
     records += commit.count
@@ -97,7 +100,7 @@ export async function foldLog(assembly: Assembly, options: FoldOptions): Promise
     records += task.processed - before
     options.onProgress?.({ commits: ++commits, of: horizon.commits, records })
   }
-  const logged = readCommits(log, engine.commit as BoundContract<CommitEvent>, task.id, 0)
+  const logged = readCommits({ log, commits: engine.commit as BoundContract<CommitEvent>, task: task.id }, 0)
   for await (const commit of logged) {
     if (commits >= horizon.commits) break
     const ends: number[] = []

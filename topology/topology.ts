@@ -5,7 +5,7 @@ import type { FeatureView } from '../processors/feature/feature-view.ts'
 import type { DeclaredStream } from '../processors/stream/stream.ts'
 import type { Contract } from '../state/contracts/contract.ts'
 import type { DurationMs } from '../state/contracts/units.ts'
-import { days } from '../state/contracts/units.ts'
+import { days, minutes, seconds } from '../state/contracts/units.ts'
 
 export interface TopologyOptions {
   readonly events: readonly Contract[]
@@ -19,6 +19,13 @@ export interface TopologyOptions {
   readonly partitions?: number
   /** How far past the moment of its append an event's time may lie; later ones go to the dead letters. */
   readonly maxAhead?: DurationMs
+  /**
+   * Where the application runs as several tasks: how long, by the wall clock,
+   * a task holds records back for another that may still write earlier ones
+   * (30 s unless given; 0 waits for nothing), and how far ahead of the slowest
+   * a task may run in event time (1 minute unless given).
+   */
+  readonly alignment?: { readonly wait?: DurationMs; readonly ahead?: DurationMs }
   /** Imported at the start of a run, in order, each row once. */
   readonly sources?: readonly Source[]
   /** Commands printed when it serves; `{url}` stands for the address. */
@@ -76,6 +83,11 @@ export function topology(name: string, options: TopologyOptions): Declaration {
       )
     }
   }
+  const { wait = seconds(30), ahead = minutes(1) } = options.alignment ?? {}
+  for (const [option, value] of Object.entries({ wait, ahead })) {
+    if (value >= 0) continue
+    throw new RangeError(`alignment.${option} must be a length of time from 0, got ${value}`)
+  }
   return {
     kind: 'topology',
     name,
@@ -88,5 +100,6 @@ export function topology(name: string, options: TopologyOptions): Declaration {
     maxAheadMs: options.maxAhead ?? days(1),
     sources: options.sources ?? [],
     tryIt: options.tryIt ?? [],
+    alignment: { waitMs: wait, aheadMs: ahead },
   }
 }

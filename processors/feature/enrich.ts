@@ -52,6 +52,7 @@ export function enrich<
       sources: [contract as unknown as Contract],
       operators: [],
       views,
+      acrossPartitions: [],
       wants: [
         (context) => {
           const vectors = vectorsOf(context)

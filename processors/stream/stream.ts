@@ -54,6 +54,8 @@ export interface Lineage {
   readonly operators: readonly string[]
   /** Views that it reads. */
   readonly views: readonly FeatureView[]
+  /** Steps that need more than one partition's records: a key that moves a record elsewhere, a table that each task holds whole. */
+  readonly acrossPartitions: readonly string[]
   /** Made once a task. */
   readonly wants: readonly ((context: GraphContext) => WantOf)[]
 }
@@ -63,11 +65,29 @@ function combined(...lineages: readonly Lineage[]): Lineage {
     sources: [...new Set(lineages.flatMap(({ sources }) => sources))],
     operators: [...new Set(lineages.flatMap(({ operators }) => operators))],
     views: [...new Set(lineages.flatMap(({ views }) => views))],
+    acrossPartitions: [...new Set(lineages.flatMap(({ acrossPartitions }) => acrossPartitions))],
     wants: [...new Set(lineages.flatMap(({ wants }) => wants))],
   }
 }
 
-const operatorOf = (name: string): Lineage => ({ sources: [], operators: [name], views: [], wants: [] })
+const operatorOf = (name: string, acrossPartitions: readonly string[] = []): Lineage => ({
+  sources: [],
+  operators: [name],
+  views: [],
+  acrossPartitions,
+  wants: [],
+})
+
+const stepOf = ({ name, repartition }: Operator): Lineage =>
+  operatorOf(name, repartition === undefined ? [] : [`"${name}" gives records another key`])
+
+function joinOf({ name, inputs, repartition }: Pick<Join, 'name' | 'inputs' | 'repartition'>): Lineage {
+  const isWhole = !inputs.left.copartitioned || !inputs.right.copartitioned
+  return operatorOf(name, [
+    ...(isWhole ? [`"${name}" needs a table as a whole`] : []),
+    ...(repartition === undefined ? [] : [`"${name}" gives records another key`]),
+  ])
+}
 
 /**
  * A stream of records, declared and not yet running. Each step gives a new
@@ -100,7 +120,7 @@ export class Stream<Out extends StreamRecord> {
     let stream = this as unknown as Stream<StreamRecord>
     for (const operator of operators) {
       const before = stream
-      stream = new Stream(combined(before.lineage, operatorOf(operator.name)), (graph) =>
+      stream = new Stream(combined(before.lineage, stepOf(operator)), (graph) =>
         graph
           .observable(before.#connect)
           .pipe(
@@ -118,7 +138,7 @@ export class Stream<Out extends StreamRecord> {
     right: Stream<Right>,
     join: Join<Out, Right, Joined>,
   ): Stream<Joined> {
-    return new Stream(combined(this.lineage, right.lineage, operatorOf(join.name)), (graph) =>
+    return new Stream(combined(this.lineage, right.lineage, joinOf(join)), (graph) =>
       join.connect(graph.contextOf(combined(this.lineage, right.lineage)))(
         graph.observable(this.#connect),
         graph.observable(right.#connect),
@@ -197,7 +217,7 @@ export interface DeclaredStream {
 /** All events of a contract, with the contract's key. */
 export function stream<Value>(contract: Contract<Value>): Stream<EventRecord<Value>> {
   return new Stream(
-    { sources: [contract as Contract], operators: [], views: [], wants: [] },
+    { sources: [contract as Contract], operators: [], views: [], acrossPartitions: [], wants: [] },
     ({ context }) => context.source(contract.topic) as unknown as Observable<EventRecord<Value>>,
   )
 }

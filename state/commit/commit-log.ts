@@ -4,22 +4,29 @@ import type { Log } from '../log/log.ts'
 /** Offsets that a search from the end of the commits goes back at first. */
 const firstLookBack = 64n
 
+/** The commits of one task: a partition of their topic, which other tasks may be on too. */
+export interface TaskCommits<Commit extends { readonly task: string; readonly sequence: number }> {
+  readonly log: Log
+  readonly commits: BoundContract<Commit>
+  readonly task: string
+  /** 0 unless given. */
+  readonly partition?: number
+}
+
 /**
  * An offset at or before the commit with the sequence number, and not far
  * before it: what a restart costs must not grow with the log.
  */
 export async function offsetBefore<Commit extends { readonly task: string; readonly sequence: number }>(
-  log: Log,
-  commits: BoundContract<Commit>,
-  task: string,
+  { log, commits, task, partition = 0 }: TaskCommits<Commit>,
   sequence: number,
 ): Promise<bigint> {
   const { topic } = commits.contract
-  const { start, end } = await log.offsets(topic, 0)
+  const { start, end } = await log.offsets(topic, partition)
   if (sequence === 0) return start
   for (let back = firstLookBack; end - back > start; back *= 4n) {
     const offset = end - back
-    const batch = await log.read({ topic, partition: 0, offset, maxBytes: 1 << 16 })
+    const batch = await log.read({ topic, partition, offset, maxBytes: 1 << 16 })
     for (let index = 0; index < batch.count; index++) {
       const commit = commits.readValue(batch.bytes, batch.valueStart[index]!, batch.valueEnd[index]!)
       if (commit.task !== task) continue
@@ -32,15 +39,14 @@ export async function offsetBefore<Commit extends { readonly task: string; reado
 
 /** The commit records of one task, oldest first, from a sequence number on. */
 export async function* readCommits<Commit extends { readonly task: string; readonly sequence: number }>(
-  log: Log,
-  commits: BoundContract<Commit>,
-  task: string,
+  of: TaskCommits<Commit>,
   fromSequence: number,
 ): AsyncGenerator<Commit> {
+  const { log, commits, task, partition = 0 } = of
   const { topic } = commits.contract
-  const { end } = await log.offsets(topic, 0)
-  for (let offset = await offsetBefore(log, commits, task, fromSequence); offset < end; ) {
-    const batch = await log.read({ topic, partition: 0, offset, maxBytes: 1 << 20 })
+  const { end } = await log.offsets(topic, partition)
+  for (let offset = await offsetBefore(of, fromSequence); offset < end; ) {
+    const batch = await log.read({ topic, partition, offset, maxBytes: 1 << 20 })
     for (let index = 0; index < batch.count; index++) {
       const commit = commits.readValue(batch.bytes, batch.valueStart[index]!, batch.valueEnd[index]!)
       if (commit.task === task && commit.sequence >= fromSequence) yield commit
@@ -76,19 +82,20 @@ export async function readLayouts<Layout extends { readonly task: string; readon
  * commit record, 0 where there never was any. Undefined where records were
  * removed and none of the task is left.
  */
-export async function nextSequence<Commit extends { readonly task: string; readonly sequence: number }>(
-  log: Log,
-  commits: BoundContract<Commit>,
-  task: string,
-): Promise<number | undefined> {
+export async function nextSequence<Commit extends { readonly task: string; readonly sequence: number }>({
+  log,
+  commits,
+  task,
+  partition = 0,
+}: TaskCommits<Commit>): Promise<number | undefined> {
   const { topic } = commits.contract
-  const { start, end } = await log.offsets(topic, 0)
+  const { start, end } = await log.offsets(topic, partition)
   let upTo = end
   for (let back = firstLookBack; upTo > start; back *= 4n) {
     const from = end - back > start ? end - back : start
     let last: number | undefined
     for (let offset = from; offset < upTo; ) {
-      const batch = await log.read({ topic, partition: 0, offset, maxBytes: 1 << 20 })
+      const batch = await log.read({ topic, partition, offset, maxBytes: 1 << 20 })
       for (let index = 0; index < batch.count; index++) {
         const commit = commits.readValue(batch.bytes, batch.valueStart[index]!, batch.valueEnd[index]!)
         if (commit.task === task) last = commit.sequence

@@ -43,10 +43,10 @@ test('the commits of a task from a sequence on are the ones, whatever other task
     fc.asyncProperty(names, fc.nat(600), async (tasks, from) => {
       const { log, written } = await logOf(tasks)
       const found: Commit[] = []
-      for await (const commit of readCommits(log, commits, 'a', from)) found.push(commit)
+      for await (const commit of readCommits({ log, commits, task: 'a' }, from)) found.push(commit)
       const own = written.filter(({ task }) => task === 'a')
       expect(found).toEqual(own.slice(from))
-      expect(await nextSequence(log, commits, 'a')).toBe(own.length)
+      expect(await nextSequence({ log, commits, task: 'a' })).toBe(own.length)
     }),
     { numRuns: 60 },
   )
@@ -54,8 +54,8 @@ test('the commits of a task from a sequence on are the ones, whatever other task
 
 test('the last commits of a long log are found from its end', async () => {
   const { log } = await logOf(Array.from({ length: 5_000 }, () => 'a'))
-  expect(await offsetBefore(log, commits, 'a', 4_990)).toBe(5_000n - 64n)
-  expect(await offsetBefore(log, commits, 'a', 4_800)).toBe(5_000n - 256n)
-  expect(await offsetBefore(log, commits, 'a', 5_000)).toBe(5_000n - 64n)
-  expect(await offsetBefore(log, commits, 'b', 7)).toBe(0n)
+  expect(await offsetBefore({ log, commits, task: 'a' }, 4_990)).toBe(5_000n - 64n)
+  expect(await offsetBefore({ log, commits, task: 'a' }, 4_800)).toBe(5_000n - 256n)
+  expect(await offsetBefore({ log, commits, task: 'a' }, 5_000)).toBe(5_000n - 64n)
+  expect(await offsetBefore({ log, commits, task: 'b' }, 7)).toBe(0n)
 })

@@ -1,0 +1,225 @@
+import type { Declaration, TaskShare } from '../models/declaration.ts'
+import type { FeatureView } from '../processors/feature/feature-view.ts'
+import type { DeclaredStream } from '../processors/stream/stream.ts'
+import type { Contract } from '../state/contracts/contract.ts'
+
+/**
+ * A part of an application that shares no state with the others: all that
+ * reads the same events. It talks to the others through topics alone.
+ */
+export interface Stage {
+  readonly declaration: Declaration
+  /** The events that it reads. */
+  readonly reads: readonly Contract[]
+  /** The events that its streams write. */
+  readonly writes: readonly Contract[]
+  /** Why it is one task that owns every partition; empty: it is a task for each. */
+  readonly wholeBecause: readonly string[]
+  /** Of each event that it reads. */
+  readonly partitions: number
+}
+
+/** The task that a declaration is of. */
+export const taskIdOf = ({ name, share }: Pick<Declaration, 'name' | 'share'>): string =>
+  share?.task ?? `${name}-0`
+
+/** Where the commits of a declaration's task are. */
+export const commitPartition = ({ share }: Pick<Declaration, 'share'>): number => share?.ordinal ?? 0
+
+/**
+ * The tasks of an application where several processes may share it: for each
+ * stage one a partition, if all that it keeps belongs to the partition's keys,
+ * else one for all partitions. An application of one stage of the latter kind
+ * is the one task that it is in one process.
+ */
+export function tasksOf(declaration: Declaration): readonly Declaration[] {
+  const stages = stagesOf(declaration)
+  if (stages.every(({ wholeBecause }) => wholeBecause.length > 0)) return [declaration]
+  const idOf = (stage: number, partition: number) => `${declaration.name}-${stage}-${partition}`
+  const idsOf = ({ wholeBecause, partitions }: Stage, stage: number) =>
+    Array.from({ length: wholeBecause.length > 0 ? 1 : partitions }, (_, partition) => idOf(stage, partition))
+  const ids = stages.map(idsOf)
+  const writersOf = (topic: string) =>
+    stages.flatMap(({ writes }, stage) => (writes.some((each) => each.topic === topic) ? ids[stage]! : []))
+  /** Those whose records somebody merges with what this stage writes. */
+  const besideOf = ({ writes }: Stage) => {
+    const merged = writes.filter((each) => stages.some(({ reads }) => reads.includes(each)))
+    return [...new Set(merged.flatMap(({ topic }) => writersOf(topic)))]
+  }
+  const of = ids.flat().length
+  let ordinal = 0
+  return stages.flatMap((stage, index) =>
+    ids[index]!.map((task, partition): Declaration => {
+      const share: TaskShare = {
+        task,
+        ordinal: ordinal++,
+        of,
+        ...(stage.wholeBecause.length > 0 ? {} : { partition }),
+        beside: besideOf(stage),
+        writers: new Map(
+          stage.reads.flatMap(({ topic }) => {
+            const writers = writersOf(topic)
+            return writers.length === 0 ? [] : [[topic, writers] as const]
+          }),
+        ),
+      }
+      // Rows that come in from outside come in once.
+      const sources = share.ordinal === 0 ? declaration.sources : []
+      const tryIt = share.ordinal === 0 ? declaration.tryIt : []
+      return { ...stage.declaration, sources, tryIt, share }
+    }),
+  )
+}
+
+/** The stages of an application, in the order in which their events are declared. */
+export function stagesOf(declaration: Declaration): readonly Stage[] {
+  const groups = groupsOf(declaration)
+  const stages = groups.map((reads) => stageOf(declaration, reads))
+  const circle = circleOf(stages)
+  if (circle === undefined) return stages
+  const because = `the streams go round in a circle: ${circle.join(' -> ')}`
+  return [{ ...stageOf(declaration, groups.flat()), wholeBecause: [because] }]
+}
+
+/** Events that are read together, each group in the order of their declaration. */
+function groupsOf(declaration: Declaration): readonly (readonly Contract[])[] {
+  const { views, models, streams, expectations, events } = declaration
+  const viewsToo = (read: readonly FeatureView[]) => read.flatMap(({ sources }) => sources)
+  const together: readonly (readonly Contract[])[] = [
+    ...views.map(({ sources }) => sources),
+    ...models.map((model) => [model.trigger, model.label.from, ...viewsToo(model.views)]),
+    ...streams.map(({ lineage }) => [...lineage.sources, ...viewsToo(lineage.views)]),
+    ...expectations.map(({ contract, view }) => [
+      ...(contract === undefined ? [] : [contract]),
+      ...(view?.sources ?? []),
+    ]),
+  ]
+  let groups: ReadonlySet<Contract>[] = []
+  for (const each of together) {
+    if (each.length === 0) continue
+    const touched = groups.filter((group) => each.some((contract) => group.has(contract)))
+    groups = groups.filter((group) => !touched.includes(group))
+    groups.push(new Set([...touched.flatMap((group) => [...group]), ...each]))
+  }
+  const order = (contract: Contract) => events.indexOf(contract)
+  return groups
+    .map((group) => [...group].sort((left, right) => order(left) - order(right)))
+    .sort(([left], [right]) => order(left!) - order(right!))
+}
+
+function stageOf(declaration: Declaration, reads: readonly Contract[]): Stage {
+  const isRead = (contract: Contract) => reads.includes(contract)
+  const streams = declaration.streams.filter(({ lineage }) => lineage.sources.some(isRead))
+  const part: Declaration = {
+    ...declaration,
+    views: declaration.views.filter(({ sources }) => sources.some(isRead)),
+    models: declaration.models.filter(({ trigger }) => isRead(trigger)),
+    streams,
+    expectations: declaration.expectations.filter(
+      ({ contract, view }) =>
+        (contract !== undefined && isRead(contract)) || (view?.sources.some(isRead) ?? false),
+    ),
+  }
+  return {
+    declaration: part,
+    reads,
+    writes: [...new Set(streams.map(({ sink }) => sink))],
+    wholeBecause: reasonsOf(part, reads),
+    partitions: reads[0]?.partitions ?? declaration.partitions,
+  }
+}
+
+/** What of a stage belongs to no single partition. */
+function reasonsOf(part: Declaration, reads: readonly Contract[]): readonly string[] {
+  const partitionsOf = (contract: Contract) => contract.partitions ?? part.partitions
+  const [first] = reads
+  const other = reads.find((each) => partitionsOf(each) !== partitionsOf(first!))
+  const own = part.streams.find(({ sink }) => reads.includes(sink))
+  const keyless = reads.find(({ keyFields }) => keyFields.length === 0)
+  return [
+    ...part.models.map(({ name }) => `model "${name}" learns from all partitions`),
+    ...part.expectations.map(({ subject }) => `the expectations of "${subject}" count over all partitions`),
+    ...new Set(part.streams.flatMap(({ lineage }) => lineage.acrossPartitions)),
+    ...part.views.flatMap((view) => {
+      const reason = scattered(view)
+      return reason === undefined ? [] : [reason]
+    }),
+    ...part.streams.flatMap((stream) => asksElsewhere(stream)),
+    ...part.streams.flatMap((stream) => keyedApart(stream)),
+    ...(own === undefined ? [] : [`a stream writes "${own.sink.name}", which is read beside its sources`]),
+    ...(keyless === undefined ? [] : [`event "${keyless.name}" has no key`]),
+    ...(other === undefined
+      ? []
+      : [
+          `"${first!.name}" has ${partitionsOf(first!)} partitions and "${other.name}" has ${partitionsOf(other)}`,
+        ]),
+  ]
+}
+
+/** The parts of a view's entity that an event's key consists of, in the key's order; undefined where they do not cover it. */
+function partsOfKey(view: FeatureView, { name, keyFields }: Contract): readonly string[] | undefined {
+  const parts = keyFields.map(
+    (keyField) =>
+      view.entity.find(({ field, many }) => !many && (view.keys[name]?.[field] ?? field) === keyField)?.field,
+  )
+  return parts.length > 0 && parts.every((part) => part !== undefined) ? parts : undefined
+}
+
+/** Why the events of one entity are not all on one partition. */
+function scattered(view: FeatureView): string | undefined {
+  const [first, ...rest] = view.sources.map((source) => ({ source, parts: partsOfKey(view, source) }))
+  if (first === undefined) return undefined
+  for (const { source, parts } of [first, ...rest]) {
+    if (parts === undefined) {
+      const entity = view.entity.map(({ field }) => field).join(', ')
+      return `view "${view.name}" is about ${entity}, and "${source.name}" has the key ${source.keyFields.join(', ')}`
+    }
+    if (parts.join() !== first.parts?.join() || source.keyFormat !== first.source.keyFormat) {
+      return `view "${view.name}" reads "${first.source.name}" and "${source.name}", whose keys are different parts of its entity`
+    }
+  }
+  return undefined
+}
+
+/** Views that a stream asks about entities of other partitions. */
+function asksElsewhere({ lineage, sink }: DeclaredStream): readonly string[] {
+  return lineage.views.flatMap((view) =>
+    lineage.sources.every((source) => {
+      const parts = partsOfKey(view, source)
+      const own = view.sources[0] && partsOfKey(view, view.sources[0])
+      return parts !== undefined && parts.join() === own?.join()
+    })
+      ? []
+      : [`the stream to "${sink.name}" asks view "${view.name}" about entities of other partitions`],
+  )
+}
+
+/** Events of one stream whose equal keys lie on different partitions. */
+function keyedApart({ lineage, sink }: DeclaredStream): readonly string[] {
+  const schemaOf = ({ keyFormat, keySchema }: Contract) => JSON.stringify([keyFormat, keySchema])
+  const [first] = lineage.sources
+  const other = lineage.sources.find((source) => schemaOf(source) !== schemaOf(first!))
+  if (first === undefined || other === undefined) return []
+  return [
+    `the stream to "${sink.name}" reads "${first.name}" and "${other.name}", whose keys are written differently`,
+  ]
+}
+
+/** Names of stages that lead back to the first of them, by the first event that each reads. */
+function circleOf(stages: readonly Stage[]): readonly string[] | undefined {
+  const next = (stage: Stage) =>
+    stages.filter((other) => other !== stage && other.reads.some((each) => stage.writes.includes(each)))
+  const walk = (path: readonly Stage[]): readonly Stage[] | undefined => {
+    for (const stage of next(path.at(-1)!)) {
+      if (path.includes(stage)) return [...path.slice(path.indexOf(stage)), stage]
+      const found = walk([...path, stage])
+      if (found !== undefined) return found
+    }
+    return undefined
+  }
+  for (const stage of stages) {
+    const found = walk([stage])
+    if (found !== undefined) return found.map(({ reads }) => reads[0]!.name)
+  }
+  return undefined
+}
