@@ -51,6 +51,8 @@ export interface Declaration {
   readonly sources: readonly Source[]
   /** Commands worth trying once it serves, printed then; `{url}` stands for the address. */
   readonly tryIt: readonly string[]
+  /** Whether several processes may share the application, a partition each, where what it declares allows it. */
+  readonly tasks: 'one' | 'by-partition'
   /** How far a task reads ahead, or waits for others, where the application runs as several tasks. */
   readonly alignment: Alignment
   /** This is what one task of several has of the application; absent: one task has all of it. */

@@ -1,7 +1,13 @@
 import type { Declaration, TaskShare } from '../models/declaration.ts'
 import type { FeatureView } from '../processors/feature/feature-view.ts'
 import type { DeclaredStream } from '../processors/stream/stream.ts'
+import { ByteWriter } from '../state/contracts/byte-writer.ts'
+import type { BoundContract } from '../state/contracts/codec.ts'
 import type { Contract } from '../state/contracts/contract.ts'
+import { engineContracts } from '../state/contracts/engine-contracts.ts'
+import { EngineError } from '../state/contracts/engine-error.ts'
+import type { TopicSpec } from '../state/log/log.ts'
+import { partitionOf } from '../state/log/partitioner.ts'
 
 /**
  * A part of an application that shares no state with the others: all that
@@ -33,6 +39,7 @@ export const commitPartition = ({ share }: Pick<Declaration, 'share'>): number =
  * is the one task that it is in one process.
  */
 export function tasksOf(declaration: Declaration): readonly Declaration[] {
+  if (declaration.tasks === 'one') return [declaration]
   const stages = stagesOf(declaration)
   if (stages.every(({ wholeBecause }) => wholeBecause.length > 0)) return [declaration]
   const idOf = (stage: number, partition: number) => `${declaration.name}-${stage}-${partition}`
@@ -69,6 +76,22 @@ export function tasksOf(declaration: Declaration): readonly Declaration[] {
       return { ...stage.declaration, sources, tryIt, share }
     }),
   )
+}
+
+/**
+ * The tasks that an application has on a log: as many as it began with, since
+ * their state and their positions are kept by task. `topics` are those of the
+ * log.
+ *
+ * @throws EngineError `task-plan-changed` where it was another number than the declaration makes
+ */
+export function tasksOnLog(declaration: Declaration, topics: readonly TopicSpec[]): readonly Declaration[] {
+  const tasks = tasksOf(declaration)
+  const { topic } = engineContracts(declaration.name).commit
+  const found = topics.find(({ name }) => name === topic)?.partitions ?? tasks.length
+  if (found === tasks.length) return tasks
+  if (found === 1) return [declaration]
+  throw new EngineError('task-plan-changed', { app: declaration.name, found, expected: tasks.length })
 }
 
 /** The stages of an application, in the order in which their events are declared. */
@@ -165,6 +188,26 @@ function partsOfKey(view: FeatureView, { name, keyFields }: Contract): readonly 
   return parts.length > 0 && parts.every((part) => part !== undefined) ? parts : undefined
 }
 
+/** Equal for events whose equal keys are equal bytes, and so on the same partition. */
+const keyBytesOf = ({ keyFormat, keySchema }: Contract): string => JSON.stringify([keyFormat, keySchema])
+
+/**
+ * The partition that has the events of an entity, where the tasks are split by
+ * it; `key` in the order of the view's entity, `bound` the view's first event.
+ */
+export function partitionOfEntity(
+  view: FeatureView,
+  key: readonly (string | number | bigint)[],
+  bound: BoundContract<object>,
+  partitions: number,
+): number {
+  const parts = partsOfKey(view, bound.contract as Contract) ?? []
+  const values = parts.map((part) => key[view.entity.findIndex(({ field }) => field === part)]!)
+  const out = new ByteWriter(64)
+  bound.encodeKey(values.length === 1 ? values[0]! : values, out)
+  return partitionOf(out.bytes, 0, out.length, partitions)
+}
+
 /** Why the events of one entity are not all on one partition. */
 function scattered(view: FeatureView): string | undefined {
   const [first, ...rest] = view.sources.map((source) => ({ source, parts: partsOfKey(view, source) }))
@@ -174,8 +217,8 @@ function scattered(view: FeatureView): string | undefined {
       const entity = view.entity.map(({ field }) => field).join(', ')
       return `view "${view.name}" is about ${entity}, and "${source.name}" has the key ${source.keyFields.join(', ')}`
     }
-    if (parts.join() !== first.parts?.join() || source.keyFormat !== first.source.keyFormat) {
-      return `view "${view.name}" reads "${first.source.name}" and "${source.name}", whose keys are different parts of its entity`
+    if (parts.join() !== first.parts?.join() || keyBytesOf(source) !== keyBytesOf(first.source)) {
+      return `view "${view.name}" reads "${first.source.name}" and "${source.name}", whose keys are not the same`
     }
   }
   return undefined
@@ -196,9 +239,8 @@ function asksElsewhere({ lineage, sink }: DeclaredStream): readonly string[] {
 
 /** Events of one stream whose equal keys lie on different partitions. */
 function keyedApart({ lineage, sink }: DeclaredStream): readonly string[] {
-  const schemaOf = ({ keyFormat, keySchema }: Contract) => JSON.stringify([keyFormat, keySchema])
   const [first] = lineage.sources
-  const other = lineage.sources.find((source) => schemaOf(source) !== schemaOf(first!))
+  const other = lineage.sources.find((source) => keyBytesOf(source) !== keyBytesOf(first!))
   if (first === undefined || other === undefined) return []
   return [
     `the stream to "${sink.name}" reads "${first.name}" and "${other.name}", whose keys are written differently`,

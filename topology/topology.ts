@@ -20,6 +20,12 @@ export interface TopologyOptions {
   /** How far past the moment of its append an event's time may lie; later ones go to the dead letters. */
   readonly maxAhead?: DurationMs
   /**
+   * `by-partition`, unless given: on a cluster, what belongs to the key of its
+   * events is a task for each partition, which several processes share. `one`
+   * is a single task that owns every partition, as in one process.
+   */
+  readonly tasks?: 'one' | 'by-partition'
+  /**
    * Where the application runs as several tasks: how long, by the wall clock,
    * a task holds records back for another that may still write earlier ones
    * (30 s unless given; 0 waits for nothing), and how far ahead of the slowest
@@ -100,6 +106,7 @@ export function topology(name: string, options: TopologyOptions): Declaration {
     maxAheadMs: options.maxAhead ?? days(1),
     sources: options.sources ?? [],
     tryIt: options.tryIt ?? [],
+    tasks: options.tasks ?? 'by-partition',
     alignment: { waitMs: wait, aheadMs: ahead },
   }
 }

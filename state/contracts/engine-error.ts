@@ -14,6 +14,7 @@ export interface ErrorContexts {
   'registry-refused': { url: string; operation: string; status: number; detail: string }
   'topic-unknown': { topic: string; known: readonly string[] }
   'topic-mismatch': { topic: string; what: string; found: string; expected: string; advice?: string }
+  'task-plan-changed': { app: string; found: number; expected: number }
   'offset-out-of-range': { topic: string; partition: number; offset: bigint; start: bigint; end: bigint }
   'engine-stopping': Record<string, never>
   'port-in-use': { host: string; port: number }
@@ -230,6 +231,11 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
     retriable: false,
     message: ({ model, requestId, detail }) =>
       `model "${model}" gave no answer to request "${requestId}": ${detail}; the request is among the dead letters, mend the function and re-inject it`,
+  },
+  'task-plan-changed': {
+    retriable: false,
+    message: ({ app, found, expected }) =>
+      `"${app}" began as ${found} tasks on this cluster, and its declaration now makes ${expected}; what it keeps and how far it has come are held by task. Run the changed declaration under another name, or keep its streams, views and partitions as they were`,
   },
   'record-failed': {
     retriable: false,

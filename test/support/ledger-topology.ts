@@ -44,4 +44,6 @@ export const ledger = topology('ledger', {
   features: [account],
   streams: [balances],
   partitions: 3,
+  // One takes over as a whole from another here; those of several tasks are split-topology's.
+  tasks: 'one',
 })

@@ -136,7 +136,7 @@ async function bringIn(
   silent: boolean,
   stopped: AbortSignal,
 ): Promise<{ eventsPerSecond: number }> {
-  const { sources } = engine.declaration
+  const { sources } = engine.assembly.declaration
   // What was imported before is worked off at once; a first import is there as a whole before it is taken up.
   const imported = await Promise.all(sources.map(({ name }) => engine.importer.isComplete(name)))
   if (imported.every((complete) => complete)) engine.run()
@@ -219,8 +219,16 @@ async function begin(
   say: (line: string) => void,
   ended: AbortSignal,
 ): Promise<void> {
-  const { eventsPerSecond } = await bringIn(engine, options.json ?? false, ended)
+  const { share } = engine.assembly.declaration
+  // Several tasks at once would write their progress over one another.
+  const { eventsPerSecond } = await bringIn(engine, (options.json ?? false) || share !== undefined, ended)
   if (ended.aborted) return
+  if (share !== undefined) {
+    say(
+      `${share.task}: all that was on the log is processed, ${count(engine.assembly.task.processed)} events`,
+    )
+    return
+  }
   process.stdout.write(
     options.json
       ? `${JSON.stringify(await reportOf(engine, eventsPerSecond, ''))}\n`

@@ -71,15 +71,15 @@ export async function runInstance(run: InstanceRun): Promise<void> {
       },
       onEngine(task, engine) {
         say(engine === undefined ? `${task} no longer runs here` : `${task} runs here now`)
-        server.use(engine).catch(notice)
+        server.use(task, engine).catch(notice)
       },
-      onDoor(_, door) {
+      onDoor(task, door) {
         const appending = door && {
           declaration,
           append: (event: string, values: readonly unknown[]) => door.append(event, values),
           reinject: (number: number) => door.reinject(number),
         }
-        server.useDoor(appending).catch(notice)
+        server.useDoor(task, appending).catch(notice)
       },
     })
     server.attach(instance)

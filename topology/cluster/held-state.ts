@@ -1,7 +1,9 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Declaration } from '../../models/declaration.ts'
+import { taskIdOf } from '../../replay/task-plan.ts'
 import { readCheckpoint } from '../../state/commit/checkpoint.ts'
-import { openStateFolder } from '../runtime/wire.ts'
+import { openStateFolder, statePath } from '../runtime/wire.ts'
 
 /** What an instance's data folder remembers of its place among the others. */
 export interface RememberedInstance {
@@ -35,12 +37,12 @@ export function rememberInstance(data: string, instance: RememberedInstance): vo
  *
  * @throws EngineError `store-locked` where another process runs on this folder
  */
-export async function positionOnDisk(data: string, task: string): Promise<number> {
-  const path = join(data, 'state')
+export async function positionOnDisk(data: string, declaration: Declaration): Promise<number> {
+  const path = statePath(data, declaration.share?.task)
   if (!existsSync(path)) return 0
   const database = await openStateFolder(path)
   try {
-    const checkpoint = await readCheckpoint(database, task)
+    const checkpoint = await readCheckpoint(database, taskIdOf(declaration))
     return checkpoint?.position.offsets.reduce((sum, offset) => sum + offset, 0) ?? 0
   } finally {
     await database.close()

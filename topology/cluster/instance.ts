@@ -1,13 +1,18 @@
 import { randomBytes } from 'node:crypto'
 import type { Declaration } from '../../models/declaration.ts'
-import type { RecoveryProgress } from '../../replay/assembly.ts'
+import { keyPartFromText } from '../../processors/feature/key-text.ts'
+import type { BoundEngineContracts, RecoveryProgress } from '../../replay/assembly.ts'
+import { partitionOfEntity, taskIdOf, tasksOnLog } from '../../replay/task-plan.ts'
+import type { Log } from '../../state/log/log.ts'
 import type { GroupMember } from '../../state/log/member-group.ts'
 import { Door } from '../runtime/door.ts'
 import { Engine, type EngineOptions, type StandbyWork } from '../runtime/engine.ts'
 import type { KafkaWiring } from '../runtime/wire-kafka.ts'
 import { positionOnDisk, rememberedInstance, rememberInstance } from './held-state.ts'
 import { type Assignment, type InstanceAddress, joinMembership, type TaskClaim } from './membership.ts'
+import { TaskGate } from './task-gate.ts'
 import { type TaskRole, TaskSeat, type TaskStage } from './task-seat.ts'
+import { TaskTimes } from './task-times.ts'
 
 /** How one process takes part in an application. */
 export interface InstanceOptions {
@@ -63,9 +68,6 @@ export interface InstanceStatus extends InstanceAddress {
   readonly instances: readonly InstanceAddress[]
 }
 
-/** Ids of the tasks of an application: the one that owns every partition. */
-export const taskIdsOf = ({ name }: Declaration): readonly string[] => [`${name}-0`]
-
 /** Ids stand in headers and in the names of writers. */
 export const isInstanceId = (text: string): boolean => /^[A-Za-z0-9._-]{1,64}$/.test(text)
 
@@ -95,6 +97,8 @@ export class Instance {
   }
   #rebalances = 0
   readonly #runningHere = new Set<string>()
+  /** What each task has of the application. */
+  readonly #parts: ReadonlyMap<string, Declaration>
   /** Of this process alone: whoever ends what a process had open when it died must not end what its next one opens. */
   readonly #door: string
   /** Doors of processes that were there once and are not now, whose last appends may still be open. */
@@ -103,8 +107,14 @@ export class Instance {
   #failure: unknown
   #isClosed = false
 
-  private constructor(options: InstanceOptions, id: string, positions: ReadonlyMap<string, number>) {
+  private constructor(
+    options: InstanceOptions,
+    id: string,
+    parts: readonly Declaration[],
+    positions: ReadonlyMap<string, number>,
+  ) {
     this.id = id
+    this.#parts = new Map(parts.map((part) => [taskIdOf(part), part]))
     this.#door = `door-${id}-${randomBytes(4).toString('hex')}`
     this.#options = options
     const { onNotice = () => {} } = options
@@ -114,9 +124,10 @@ export class Instance {
         new TaskSeat({
           task,
           position,
+          registersNone: (this.#parts.get(task)!.share?.ordinal ?? 0) > 0,
           begin: options.begin ?? (async (engine) => engine.run()),
           onFollowing: (work) => this.#openDoor(task, work),
-          open: (_, standby) => this.#open(standby),
+          open: (_, standby) => this.#open(task, standby),
           onStage: (stage, engine) => this.#onStage(task, stage, engine),
           onStopped: (error) => {
             onNotice(`${task} was stopped here: ${error instanceof Error ? error.message : error}`)
@@ -134,22 +145,25 @@ export class Instance {
   /** Resolves when the instance is one of the group and knows what it is to do. */
   static async start(options: InstanceOptions): Promise<Instance> {
     const { data, topology, kafka, now = Date.now, onNotice = () => {} } = options
+    // Whoever imports the library without a cluster does not load its client.
+    const { clusterTopics, joinInstances } = await import('../runtime/wire-kafka.ts')
+    const parts = tasksOnLog(topology, await clusterTopics(topology.name, now, kafka))
     // The state is looked at first: it is locked where another process runs on this folder.
     const positions = new Map<string, number>()
-    for (const task of taskIdsOf(topology)) positions.set(task, await positionOnDisk(data, task))
+    for (const part of parts) positions.set(taskIdOf(part), await positionOnDisk(data, part))
     const id = instanceIdOf(data, options.id)
     if (!isInstanceId(id)) {
       throw new TypeError(`Instance: id must be up to 64 letters, digits, ".", "_" and "-", got "${id}"`)
     }
     const formerMemberId = rememberedInstance(data)?.memberId
     rememberInstance(data, { id, ...(formerMemberId === undefined ? {} : { memberId: formerMemberId }) })
-    const instance = new Instance(options, id, positions)
+    const instance = new Instance(options, id, parts, positions)
     try {
       instance.#member = await joinMembership({
         self: { id, url: options.url },
         door: instance.#door,
         capacity: 1,
-        tasks: taskIdsOf(topology),
+        tasks: [...positions.keys()],
         standbys: options.standbys ?? 1,
         sessionTimeoutMs: options.sessionTimeoutMs ?? 10_000,
         ...(formerMemberId === undefined ? {} : { formerMemberId }),
@@ -163,11 +177,7 @@ export class Instance {
           for (const seat of instance.#seats.values()) seat.lose()
         },
         onNotice,
-        async join(group) {
-          // Whoever imports the library without a cluster does not load its client.
-          const { joinInstances } = await import('../runtime/wire-kafka.ts')
-          return await joinInstances(topology.name, now, kafka, group)
-        },
+        join: (group) => joinInstances(topology.name, now, kafka, group),
       })
       return instance
     } catch (error) {
@@ -191,9 +201,34 @@ export class Instance {
     return undefined
   }
 
+  /** What each task has of the application, by task; a part without a share is the whole of it. */
+  get parts(): ReadonlyMap<string, Declaration> {
+    return this.#parts
+  }
+
   /** The instance that answers for a task; undefined while nobody is known. */
   ownerOf(task: string): InstanceAddress | undefined {
     return this.#assignment.owners.get(task)
+  }
+
+  /**
+   * The task that has the features of an entity, by the texts of its key.
+   * Undefined for a view that no task has, and while no task is open here that
+   * knows how keys are written.
+   *
+   * @throws RangeError for a text that is no value of its part
+   */
+  taskOfEntity(viewName: string, texts: readonly string[]): string | undefined {
+    const parts = [...this.#parts].filter(([, { views }]) => views.some(({ name }) => name === viewName))
+    if (parts.length <= 1) return parts[0]?.[0]
+    const view = this.declaration.views.find(({ name }) => name === viewName)!
+    const [source] = view.sources
+    const assembly = [...this.#seats.values()].find((seat) => seat.assembly !== undefined)?.assembly
+    const bound = source && assembly?.events.get(source.name)
+    if (bound === undefined || texts.length !== view.entity.length) return undefined
+    const key = texts.map((text, index) => keyPartFromText(view, index, text))
+    const partition = partitionOfEntity(view, key, bound, parts.length)
+    return parts.find(([, { share }]) => share?.partition === partition)?.[0]
   }
 
   get rebalances(): number {
@@ -280,19 +315,27 @@ export class Instance {
     if (log === undefined) return
     for (const door of [...this.#gone]) {
       this.#gone.delete(door)
-      log
-        .writer(door)
-        .then((writer) => writer.close())
-        // It is rolled back a little later then.
-        .catch(() => {})
+      for (const task of this.#parts.keys()) {
+        log
+          .writer(this.#doorOf(task, door))
+          .then((writer) => writer.close())
+          // It is rolled back a little later then.
+          .catch(() => {})
+      }
     }
+  }
+
+  /** Each task that is open in a process has a writer of its own for what comes in through it. */
+  #doorOf(task: string, door = this.#door): string {
+    const { share } = this.#parts.get(task)!
+    return share === undefined ? door : `${door}-${share.ordinal}`
   }
 
   /** Events need nobody who works on them just now: a standby takes them too, also while nobody runs the task. */
   async #openDoor(task: string, { assembly, log }: StandbyWork): Promise<() => Promise<void>> {
     const { now = Date.now, onDoor = () => {} } = this.#options
-    const { declaration } = assembly
-    const writer = await log.writer(this.#door)
+    const declaration = this.declaration
+    const writer = await log.writer(this.#doorOf(task))
     onDoor(task, new Door({ declaration, assembly, log, writer, now, checkRunning() {}, onAppend() {} }))
     return async () => {
       onDoor(task, undefined)
@@ -300,13 +343,29 @@ export class Instance {
     }
   }
 
-  #open(standby: EngineOptions['standby']): Promise<Engine> {
+  #open(task: string, standby: EngineOptions['standby']): Promise<Engine> {
     const { topology, data, kafka, now, onNotice, onRecovery, engine } = this.#options
+    const part = this.#parts.get(task)!
+    const { share } = part
     return Engine.open({
       topology,
       data,
       kafka,
-      door: this.#door,
+      door: this.#doorOf(task),
+      ...(share === undefined
+        ? {}
+        : {
+            part,
+            gate: (log: Log, contracts: BoundEngineContracts) =>
+              new TaskGate({
+                task,
+                times: new TaskTimes(topology, log, contracts),
+                beside: share.beside,
+                alignment: topology.alignment,
+                elapsedMs: () => performance.now(),
+                ...(onNotice === undefined ? {} : { onNotice }),
+              }),
+          }),
       ...(now === undefined ? {} : { now }),
       ...(onNotice === undefined ? {} : { onNotice }),
       ...(onRecovery === undefined ? {} : { onRecovery }),

@@ -1,4 +1,4 @@
-import type { RecoveryProgress } from '../../replay/assembly.ts'
+import type { Assembly, RecoveryProgress } from '../../replay/assembly.ts'
 import { CommitFollower } from '../../replay/commit-follower.ts'
 import { isEngineError } from '../../state/contracts/engine-error.ts'
 import type { Log } from '../../state/log/log.ts'
@@ -27,6 +27,8 @@ export type OpenTask = (
 export interface TaskSeatOptions {
   readonly task: string
   readonly open: OpenTask
+  /** Another task registers the application's schemas; this one waits for them. */
+  readonly registersNone: boolean
   /** Records folded into the state on the disk. */
   readonly position: number
   /** Starts the engine once it is this instance's; `ended` aborts when it is so no more. */
@@ -100,7 +102,7 @@ export class TaskSeat {
 
   /** Records folded into the state: the sum of the positions in the task's inputs. */
   get position(): number {
-    const assembly = this.#engine?.assembly ?? this.#following?.assembly
+    const { assembly } = this
     if (assembly === undefined) return this.#lastPosition
     return assembly.task.position.offsets.reduce((sum, offset) => sum + offset, 0)
   }
@@ -118,6 +120,11 @@ export class TaskSeat {
   /** How much of the commits on the log a standby has not followed yet, in offsets of their topic. */
   async behindOffsets(): Promise<number> {
     return (await this.#follower?.behindOffsets()) ?? 0
+  }
+
+  /** The task, while its state is open here. */
+  get assembly(): Assembly | undefined {
+    return this.#engine?.assembly ?? this.#following?.assembly
   }
 
   /** The log, while the task's state is open here. */
@@ -202,9 +209,9 @@ export class TaskSeat {
     this.#follower = undefined
   }
 
-  /** Nobody has run this declaration yet, so there are no schemas to read its commits with. */
+  /** Nobody has run this declaration yet, or not the task of it that registers its schemas. */
   #isWaitingForOthers(error: unknown, asActive: boolean): boolean {
-    if (asActive) return false
+    if (asActive && !this.#options.registersNone) return false
     return isEngineError(error, 'subject-unknown') || isEngineError(error, 'schema-unknown')
   }
 

@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { InstanceAddress } from '../cluster/membership.ts'
 import { HttpProblem, retryAfter } from './problem.ts'
 
-/** Marks a request that another instance has handed on; it names that instance. */
+/** Marks a request that other instances have handed on; it names them, the first one first. */
 export const forwardedHeader = 'x-headwater-forwarded'
 
 /** About one connection only. Source: RFC 9110, section 7.6.1. */
@@ -29,7 +29,7 @@ export const taskMoving = (task: string, found: string): HttpProblem =>
     headers: retryAfter,
   })
 
-/** Hands requests on to other instances, each by one hop at most. */
+/** Hands requests on to other instances. */
 export class Forwarder {
   readonly #self: () => string
   readonly #plain = new Agent({ keepAlive: true })
@@ -79,7 +79,11 @@ export class Forwarder {
         {
           method: raw.method ?? 'GET',
           agent: isTls ? this.#tls : this.#plain,
-          headers: { ...headers, host: url.host, [forwardedHeader]: this.#self() },
+          headers: {
+            ...headers,
+            host: url.host,
+            [forwardedHeader]: [raw.headers[forwardedHeader] ?? [], this.#self()].flat().join(),
+          },
         },
         resolve,
       )

@@ -1,6 +1,7 @@
 import { Counter, Gauge, Registry } from 'prom-client'
 import type { Instance, InstanceStatus } from '../cluster/instance.ts'
 import { addProcessMetrics } from './process-metrics.ts'
+import { mergedMetrics } from './task-routing.ts'
 
 const stages = ['idle', 'opening', 'standby', 'taking', 'active'] as const
 
@@ -83,9 +84,13 @@ export class InstanceMetrics {
     return this.#registry.contentType
   }
 
-  /** With those of the engine, which has the process's own among them. */
-  async text(engine: { text(): Promise<string> } | undefined): Promise<string> {
-    return `${await this.#registry.metrics()}\n${await (engine?.text() ?? this.#process.metrics())}`
+  /** With those of the engines by task, which have the process's own among them. */
+  async text(engines: ReadonlyMap<string, { text(): Promise<string> }>): Promise<string> {
+    const texts = await Promise.all(
+      [...engines].map(async ([task, engine]) => [task, await engine.text()] as const),
+    )
+    const [[, only] = [undefined, await this.#process.metrics()]] = texts
+    return `${await this.#registry.metrics()}\n${texts.length > 1 ? mergedMetrics(new Map(texts)) : only}`
   }
 
   close(): void {

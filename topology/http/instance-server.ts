@@ -1,5 +1,5 @@
-import type { FastifyInstance } from 'fastify'
-import { type Instance, taskIdsOf } from '../cluster/instance.ts'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Instance } from '../cluster/instance.ts'
 import type { Engine } from '../runtime/engine.ts'
 import { Admission } from './admission.ts'
 import type { Appending } from './append-routes.ts'
@@ -17,30 +17,36 @@ import {
   openAppendRoutes,
   openRoutes,
 } from './server.ts'
+import { taskOfPath } from './task-routing.ts'
 
 /** What the door needs to know of its instance. */
-export type DoorInstance = Pick<Instance, 'id' | 'declaration' | 'ownerOf' | 'status' | 'rebalances'>
+export type DoorInstance = Pick<
+  Instance,
+  'id' | 'declaration' | 'parts' | 'taskOfEntity' | 'ownerOf' | 'status' | 'rebalances'
+>
 
 /** The HTTP door of an instance, whatever it does about its tasks. */
 export interface InstanceServer extends HttpServer {
   /** The instance that it is the door of; until it is there, requests are asked to come again. */
   attach(instance: DoorInstance): void
-  /** Answers from this engine from now on; undefined: hands requests on to whoever runs one. */
-  use(engine: Engine | undefined): Promise<void>
-  /** Takes events through this door from now on, while no engine runs here; undefined: hands them on too. */
-  useDoor(door: Appending | undefined): Promise<void>
+  /** Answers for this task from this engine from now on; undefined: hands requests on to whoever runs it. */
+  use(task: string, engine: Engine | undefined): Promise<void>
+  /** Takes events through this door of a task from now on, while no engine runs here; undefined: hands them on too. */
+  useDoor(task: string, door: Appending | undefined): Promise<void>
 }
 
 /** Answered by the instance itself; `/ready` by its engine, while it runs one. */
 const ownPaths: ReadonlySet<string> = new Set(['/health', '/metrics', '/v1/instance'])
+/** Of several tasks, those that run here; of one it is the engine's own. */
+const lagPath = '/v1/lag'
 /** Answered by whoever can append. */
 const appendPaths = /^\/v1\/(events|dead-letters)(\/|$)/
 
 /**
  * Opens the HTTP door of an instance. It stays open while tasks come and go:
  * what needs the active task is answered by the engine here, or else handed on
- * to the instance that runs it. A request that was handed on once is not
- * handed on again.
+ * to the instance that runs it. A request that was handed on comes to its end:
+ * it is not handed on round and round.
  *
  * @throws RangeError for options that do not fit; EngineError `door-unguarded`,
  * `port-in-use`, `address-unusable`
@@ -50,17 +56,25 @@ export async function startInstanceServer(given: HttpOptions = {}): Promise<Inst
   const admission = new Admission(options.maxConcurrentRequests, options.answerTimeoutMs)
   const app = createApp(options)
   let instance: DoorInstance | undefined
-  let routes: EngineRoutes | undefined
-  let appendRoutes: Omit<EngineRoutes, 'metrics'> | undefined
+  const routes = new Map<string, { readonly engine: Engine; readonly routes: EngineRoutes }>()
+  const appendRoutes = new Map<string, Omit<EngineRoutes, 'metrics'>>()
   let changing: Promise<void> = Promise.resolve()
   const metrics = new InstanceMetrics(() => instance)
   const forwarder = new Forwarder(() => instance?.id ?? '')
 
+  /** Who answers here; undefined where nobody does. */
+  const chosenFor = (path: string): Pick<EngineRoutes, 'handle'> | undefined => {
+    if (ownPaths.has(path) || (path === lagPath && (instance?.parts.size ?? 1) > 1)) return undefined
+    const task = instance && taskOfPath(path, instance)
+    if (task !== undefined) {
+      return routes.get(task)?.routes ?? (appendPaths.test(path) ? appendRoutes.get(task) : undefined)
+    }
+    const [any] = routes.values()
+    const [door] = appendRoutes.values()
+    return any?.routes ?? (appendPaths.test(path) ? door : undefined)
+  }
   app.addHook('onRequest', (request, reply, done) => {
-    const path = request.raw.url?.split('?')[0] ?? ''
-    const chosen = ownPaths.has(path)
-      ? undefined
-      : (routes ?? (appendPaths.test(path) ? appendRoutes : undefined))
+    const chosen = chosenFor(request.raw.url?.split('?')[0] ?? '')
     if (chosen === undefined) {
       done()
       return
@@ -74,9 +88,17 @@ export async function startInstanceServer(given: HttpOptions = {}): Promise<Inst
   addOwnRoutes(app, () => instance)
   app.get('/metrics', async (_request, reply) => {
     reply.type(metrics.contentType)
-    return metrics.text(routes?.metrics)
+    return metrics.text(new Map([...routes].map(([task, each]) => [task, each.routes.metrics])))
   })
-  addForwarding(app, () => instance, forwarder, metrics)
+  const handOn = forwarding(() => instance, forwarder, metrics)
+  app.get(lagPath, async (request, reply) => {
+    if (joined(instance).parts.size === 1) return await handOn(request, reply)
+    const lags = [...routes].map(async ([task, { engine }]) =>
+      (await engine.lag()).map((lag) => ({ task, ...lag })),
+    )
+    return (await Promise.all(lags)).flat()
+  })
+  app.all('/*', handOn)
 
   // Requests that were let in are finished, and nobody who comes later waits for them.
   const retiring = new Set<Promise<void>>()
@@ -85,15 +107,15 @@ export async function startInstanceServer(given: HttpOptions = {}): Promise<Inst
     const closing = before.close().finally(() => retiring.delete(closing))
     retiring.add(closing)
   }
-  const use = async (engine: Engine | undefined) => {
-    retire(routes)
-    routes = undefined
-    if (engine !== undefined) routes = await openRoutes(engine, options)
+  const use = async (task: string, engine: Engine | undefined) => {
+    retire(routes.get(task)?.routes)
+    routes.delete(task)
+    if (engine !== undefined) routes.set(task, { engine, routes: await openRoutes(engine, options) })
   }
-  const useDoor = async (door: Appending | undefined) => {
-    retire(appendRoutes)
-    appendRoutes = undefined
-    if (door !== undefined) appendRoutes = await openAppendRoutes(door, options, metrics)
+  const useDoor = async (task: string, door: Appending | undefined) => {
+    retire(appendRoutes.get(task))
+    appendRoutes.delete(task)
+    if (door !== undefined) appendRoutes.set(task, await openAppendRoutes(door, options, metrics))
   }
   /** One after the other, so that what comes last stays. */
   const next = (change: () => Promise<void>): Promise<void> => {
@@ -103,8 +125,8 @@ export async function startInstanceServer(given: HttpOptions = {}): Promise<Inst
   }
   const server = await listen(app, admission, options, async () => {
     await changing
-    await use(undefined)
-    await useDoor(undefined)
+    for (const task of [...routes.keys()]) await use(task, undefined)
+    for (const task of [...appendRoutes.keys()]) await useDoor(task, undefined)
     await Promise.all(retiring)
     forwarder.close()
     metrics.close()
@@ -114,11 +136,11 @@ export async function startInstanceServer(given: HttpOptions = {}): Promise<Inst
     attach(attached) {
       instance = attached
     },
-    use(engine) {
-      return next(() => use(engine))
+    use(task, engine) {
+      return next(() => use(task, engine))
     },
-    useDoor(door) {
-      return next(() => useDoor(door))
+    useDoor(task, door) {
+      return next(() => useDoor(task, door))
     },
   }
 }
@@ -141,18 +163,21 @@ function addOwnRoutes(app: FastifyInstance, current: () => DoorInstance | undefi
   })
 }
 
-function addForwarding(
-  app: FastifyInstance,
+function forwarding(
   current: () => DoorInstance | undefined,
   forwarder: Forwarder,
   metrics: InstanceMetrics,
-): void {
-  app.all('/*', async (request, reply) => {
+): (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply> {
+  return async (request, reply) => {
     const instance = joined(current())
-    const [task = ''] = taskIdsOf(instance.declaration)
+    const path = request.raw.url?.split('?')[0] ?? ''
+    const [anyTask = ''] = instance.parts.keys()
+    const task = taskOfPath(path, instance) ?? anyTask
     const owner = instance.ownerOf(task)
     const from = request.headers[forwardedHeader]
-    if (from !== undefined) {
+    // An instance that has no task open does not know which task an entity belongs to: the next one does.
+    const hops = from === undefined ? 0 : String(from).split(',').length
+    if (hops >= (instance.parts.size === 1 ? 1 : 2)) {
       throw taskMoving(
         task,
         `instance "${from}" handed this request on to "${instance.id}", which does not run it`,
@@ -168,7 +193,7 @@ function addForwarding(
       throw error
     }
     return reply
-  })
+  }
 }
 
 function joined(instance: DoorInstance | undefined): DoorInstance {

@@ -1,11 +1,16 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
 import type { Declaration } from '../../models/declaration.ts'
 import type { ModelPart, Prediction } from '../../models/serving/model-part.ts'
 import type { FeatureValue } from '../../processors/feature/feature-value.ts'
 import { keyPartFromText } from '../../processors/feature/key-text.ts'
 import type { ViewState } from '../../processors/feature/view-state.ts'
-import type { TaskOptions } from '../../processors/task.ts'
-import { type Assembly, assemble, type RecoveryProgress } from '../../replay/assembly.ts'
+import type { InputGate, TaskOptions } from '../../processors/task.ts'
+import {
+  type Assembly,
+  assemble,
+  type BoundEngineContracts,
+  type RecoveryProgress,
+} from '../../replay/assembly.ts'
 import { adoptBackfill } from '../../replay/backfill-swap.ts'
 import { stateDigest } from '../../replay/state-digest.ts'
 import type { ChangelogOptions } from '../../replay/task-changelog.ts'
@@ -29,6 +34,10 @@ import type { KafkaWiring } from './wire-kafka.ts'
 
 export interface EngineOptions {
   readonly topology: Declaration
+  /** What one of several tasks has of it (with `kafka`): the engine is that task's. */
+  readonly part?: Declaration
+  /** Keeps that task in step with the others. */
+  readonly gate?: (log: Log, engine: BoundEngineContracts) => InputGate
   /** Folder of the log and the state; absent: in memory. */
   readonly data?: string
   /** Told what an operator should know and need not act on at once. */
@@ -62,6 +71,8 @@ export interface StandbyWork {
 }
 
 const idleCheckpointMs = 1_000
+/** How often a task that waits for others looks again. */
+const heldBackMs = 100
 /**
  * A batch ends where one of its inputs runs dry, so a request may lie behind a
  * small one or two: taking it out of its turn would cost more than they take.
@@ -129,11 +140,14 @@ export class Engine {
 
   static async open(options: EngineOptions): Promise<Engine> {
     const { topology, now = Date.now } = options
+    const declaration = options.part ?? topology
+    const { share } = declaration
     const wiring = await wire({
       ...(options.data === undefined ? {} : { data: options.data }),
       ...(options.kafka === undefined ? {} : { kafka: options.kafka }),
       ...(options.onNotice === undefined ? {} : { onNotice: options.onNotice }),
       app: topology.name,
+      ...(share === undefined ? {} : { task: share.task, registersNone: share.ordinal > 0 }),
       standby: options.standby !== undefined,
       now,
       async beforeState() {
@@ -150,7 +164,7 @@ export class Engine {
       const { log, registry, writer } = wiring
       const checkedViews = async () => {
         const views = await ViewRegistry.read(topology.name, log, registry)
-        if (options.acceptFeatureChanges !== true) views.check(topology)
+        if (options.acceptFeatureChanges !== true) views.check(declaration)
         return views
       }
       // Before any state is folded. A standby holds its topology against the log when it takes over.
@@ -158,7 +172,8 @@ export class Engine {
       const requests = new PendingRequests()
       const commitTimes = new CommitTimes()
       const assembly = await assemble({
-        declaration: topology,
+        declaration,
+        ...(options.gate === undefined ? {} : { gate: (own) => options.gate!(log, own) }),
         log,
         writer,
         registry,
@@ -181,7 +196,8 @@ export class Engine {
         assembly.recover(options.onRecovery))
       requests.clearNotes()
       const views = await checkedViews()
-      await views.register(topology, writer, now())
+      // Of the tasks that have the same views one tells of them.
+      if ((share?.partition ?? 0) === 0) await views.register(declaration, writer, now())
       const door = await log.writer(options.door ?? 'door')
       return new Engine(topology, wiring, door, assembly, recovered, now, requests, commitTimes)
     } catch (error) {
@@ -356,7 +372,10 @@ export class Engine {
   #view(name: string): ViewState {
     const state = this.assembly.views.get(name)
     if (state !== undefined) return state
-    throw new EngineError('feature-view-unknown', { view: name, known: [...this.assembly.views.keys()] })
+    throw new EngineError('feature-view-unknown', {
+      view: name,
+      known: this.declaration.views.map((view) => view.name),
+    })
   }
 
   async #loop(): Promise<void> {
@@ -374,6 +393,11 @@ export class Engine {
         this.#isCaughtUp = false
         // A turn of the event loop for requests, timers and the disk.
         await nextTurn()
+        continue
+      }
+      if (task.isHeldBack) {
+        // Until another task commits; how long that may take is the gate's to say.
+        await Promise.race([appended, pause(heldBackMs, undefined, { signal }).catch(() => {})])
         continue
       }
       this.#isCaughtUp = true

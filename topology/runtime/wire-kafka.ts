@@ -6,6 +6,7 @@ import type { SchemaRegistry } from '../../state/contracts/schema-registry.ts'
 import { instancesGroup, joinKafkaGroup } from '../../state/log/kafka/kafka-group.ts'
 import { type KafkaLog, openKafkaLog } from '../../state/log/kafka/kafka-log.ts'
 import type { KafkaLogOptions } from '../../state/log/kafka/kafka-options.ts'
+import type { TopicSpec } from '../../state/log/log.ts'
 import type { GroupMember, GroupOptions } from '../../state/log/member-group.ts'
 import { sharedReaderRegistry } from './reader-registry.ts'
 
@@ -21,6 +22,20 @@ export interface KafkaWiring extends Omit<KafkaLogOptions, 'now' | 'clientId'> {
 export function openClusterLog(app: string, now: () => number, kafka: KafkaWiring): Promise<KafkaLog> {
   const { registry: _, clientId = app, ...options } = kafka
   return openKafkaLog({ ...options, clientId, now })
+}
+
+/** The topics that an application has at a cluster, and others beside them. */
+export async function clusterTopics(
+  app: string,
+  now: () => number,
+  kafka: KafkaWiring,
+): Promise<readonly TopicSpec[]> {
+  const log = await openClusterLog(app, now, kafka)
+  try {
+    return await log.topics()
+  } finally {
+    await log.close()
+  }
 }
 
 /** Makes this process a member of the group of the application's instances, `<topicPrefix><clientId>-instances`. */

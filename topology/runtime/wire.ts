@@ -54,14 +54,22 @@ export interface WireOptions {
   readonly kafka?: KafkaWiring
   /** Name of the application: at a cluster it stands in front of what the engine keeps there. */
   readonly app?: string
+  /** Of several tasks the one that this is for: its writer and its state have its name. */
+  readonly task?: string
+  /** Another task of the application registers its schemas; those that nobody has registered are refused. */
+  readonly registersNone?: boolean
 }
+
+/** Where the state of a data folder is; of several tasks, that of one. */
+export const statePath = (data: string, task?: string): string =>
+  task === undefined ? join(data, 'state') : join(data, 'tasks', task)
 
 /**
  * One process: the embedded log and RocksDB in a folder, or both in memory; or
  * the log of a Kafka cluster with RocksDB in a folder.
  */
 export async function wire(options: WireOptions): Promise<Wiring> {
-  const { data, now, readOnly = false, standby = false, kafka, app = 'headwater' } = options
+  const { data, now, readOnly = false, standby = false, kafka, app = 'headwater', task } = options
   // A cluster may have a registry's own topic of the plain name.
   const schemasTopic = kafka === undefined ? '_schemas' : `${app}-schemas`
   if (data !== undefined && !readOnly) mkdirSync(data, { recursive: true })
@@ -83,16 +91,17 @@ export async function wire(options: WireOptions): Promise<Wiring> {
       clusterLog && readOnly
         ? new ClusterReader(clusterLog, `kafka://${kafka?.brokers.join(',')}/${kafka?.topicPrefix ?? ''}`)
         : (clusterLog ?? keep(await openLog(options)))
-    const inWaiting = standby ? await clusterLog?.standbyWriter('engine') : undefined
+    const writerId = task === undefined ? 'engine' : `engine-${task}`
+    const inWaiting = standby ? await clusterLog?.standbyWriter(writerId) : undefined
     // A reader writes nowhere: what its task emits is muted, and this log is thrown away.
-    const writer = keep(inWaiting ?? (await (readOnly ? keep(openMemoryLog({ now })) : log).writer('engine')))
+    const writer = keep(inWaiting ?? (await (readOnly ? keep(openMemoryLog({ now })) : log).writer(writerId)))
     await options.beforeState?.()
     const listeners = new Set<(operation: DatabaseOperation) => void>()
     const database = meteredDatabase(
       keep(
         data === undefined || readOnly
           ? memoryDatabase()
-          : await openRocksdbDatabase({ path: join(data, 'state') }),
+          : await openRocksdbDatabase({ path: statePath(data, task) }),
       ),
       (operation) => {
         for (const listener of listeners) listener(operation)
@@ -101,7 +110,7 @@ export async function wire(options: WireOptions): Promise<Wiring> {
     )
     const registry =
       (cluster && (await cluster.sharedRegistry(cluster.kafka, readOnly))) ??
-      (await (inWaiting === undefined
+      (await (inWaiting === undefined && options.registersNone !== true
         ? ownRegistry(log, writer, schemasTopic, readOnly)
         : settledRegistry(log, writer, schemasTopic)))
     return {

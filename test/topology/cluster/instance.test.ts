@@ -7,12 +7,14 @@ import { Instance } from '../../../topology/cluster/instance.ts'
 import type { Door } from '../../../topology/runtime/door.ts'
 import { Engine } from '../../../topology/runtime/engine.ts'
 import { type KafkaBroker, startKafkaBroker } from '../../support/kafka-broker.ts'
-import { shop, shopEvents } from '../../support/shop-topology.ts'
+import { shopEvents, shop as shopOfTasks } from '../../support/shop-topology.ts'
 
 /* Instances of one application in one process, on a real Kafka cluster. */
 
 const now = () => 1_800_000_000_000
 const sessionTimeoutMs = 2_000
+/** Taken over as a whole. */
+const shop = { ...shopOfTasks, tasks: 'one' as const }
 let broker: KafkaBroker | { readonly missing: string }
 let root = ''
 

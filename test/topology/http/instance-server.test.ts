@@ -17,6 +17,7 @@ const authorized = { authorization: `Bearer ${token}` }
 class StillInstance implements DoorInstance {
   readonly declaration = shop
   readonly rebalances = 3
+  readonly parts = new Map([['shop-0', shop]])
   readonly id: string
   owner: { readonly id: string; readonly url: string } | undefined
   role: TaskStatus['role'] = 'standby'
@@ -24,6 +25,10 @@ class StillInstance implements DoorInstance {
 
   constructor(id: string) {
     this.id = id
+  }
+
+  taskOfEntity(): string {
+    return 'shop-0'
   }
 
   ownerOf(): { readonly id: string; readonly url: string } | undefined {
@@ -50,7 +55,7 @@ beforeAll(async () => {
   Object.assign(running, { role: 'active', stage: 'active' })
   running.owner = { id: 'running', url: active.url }
   active.attach(running)
-  await active.use(engine)
+  await active.use('shop-0', engine)
   standby = await startInstanceServer({ port: 0, token, maxBodyBytes: 2_000 })
   standby.attach(waiting)
   waiting.owner = running.owner
@@ -148,7 +153,7 @@ describe('an instance that stands by', () => {
     const before = waiting.owner
     waiting.owner = undefined
     const taken: unknown[] = []
-    await standby.useDoor({
+    await standby.useDoor('shop-0', {
       declaration: shop,
       async append(event, values) {
         taken.push([event, ...values])
@@ -159,7 +164,7 @@ describe('an instance that stands by', () => {
     const answer = await post(standby.url, '/v1/events/visit', visitOf('o1'), authorized)
     const withoutToken = await post(standby.url, '/v1/events/visit', visitOf('o2'))
     const asked = await post(standby.url, '/v1/models/buys/predict', visitOf('o3'), authorized)
-    await standby.useDoor(undefined)
+    await standby.useDoor('shop-0', undefined)
     waiting.owner = before
     expect(answer).toMatchObject({
       status: 200,
@@ -200,11 +205,11 @@ describe('an instance that runs the task', () => {
       body: { code: 'instance-joining' },
     })
     server.attach(instance)
-    await server.use(engine)
+    await server.use('shop-0', engine)
     expect(await call(server.url, '/v1/lag')).toMatchObject({ status: 200 })
-    await server.use(undefined)
+    await server.use('shop-0', undefined)
     expect(await call(server.url, '/v1/lag')).toMatchObject({ status: 503, body: { code: 'task-moving' } })
-    await server.use(engine)
+    await server.use('shop-0', engine)
     expect(await call(server.url, '/v1/lag')).toMatchObject({ status: 200 })
     await server.close()
   })
