@@ -25,6 +25,8 @@ export interface KafkaBroker {
 }
 
 export interface BrokerProcess {
+  /** Its id; another one after a crash. */
+  pid(): number | undefined
   /** Stops the world for the broker: it holds its connections and answers nothing. */
   freeze(): void
   thaw(): void
@@ -191,10 +193,11 @@ async function startNode(jars: string, release: () => void): Promise<KafkaBroker
       if (node !== undefined) await once(node, 'close')
       await start()
     }
+    const pid = () => node?.pid
     const freeze = () => void node?.kill('SIGSTOP')
     const thaw = () => void node?.kill('SIGCONT')
     const guarded = { brokers: [`127.0.0.1:${guardedPort}`], username, password, guest }
-    return { brokers: [`127.0.0.1:${port}`], guarded, process: { freeze, thaw, crash }, stop }
+    return { brokers: [`127.0.0.1:${port}`], guarded, process: { pid, freeze, thaw, crash }, stop }
   } catch (error) {
     await stop()
     throw error

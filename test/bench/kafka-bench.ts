@@ -1,0 +1,157 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { type KafkaBroker, startKafkaBroker } from '../support/kafka-broker.ts'
+import { expectedThirtyDayCounts, type ThirtyDayCounts } from './thirty-day-counts.ts'
+
+/*
+ *     npm run bench:kafka -- transactions.csv.gz [--events N] [--only TEXT] [--peer DIR] [--broker-pid ID]
+ *
+ * Jobs P1 (nine windows of each transaction, one output for each window that
+ * a commit touched; job P2A on the cluster) and P1b (30 windowed features
+ * before each transaction; P2B on the cluster), exactly once, from and to a
+ * broker of Apache Kafka that is started for the purpose or named by
+ * KAFKA_BROKERS. What came out is read back and checked. CPU is that of the
+ * process that runs the application, its start included; the broker's own is
+ * stated beside it, of a broker at KAFKA_BROKERS where --broker-pid tells its
+ * process on this machine.
+ *
+ * With --peer, a folder whose run.sh works off the same jobs with Kafka
+ * Streams and prints a JSON line, its rows come from the same broker.
+ */
+
+interface Row {
+  readonly job: string
+  readonly events: number
+  readonly seconds: number
+  readonly cpuSeconds: number
+  readonly brokerCpuSeconds: number
+  readonly peakRssMb: number
+  readonly outcome: string
+}
+
+interface Line {
+  readonly is: 'begun' | 'commit' | 'done' | 'checked'
+  readonly elapsedMs: number
+  readonly cpuSeconds: number
+  readonly peakRssMb: number
+  readonly commits: number
+  readonly changelog: { readonly records: number; readonly bytes: number }
+  readonly counts: Readonly<Record<string, number>>
+}
+
+const jobs = [
+  'P1 fused',
+  'P1 through the internal topic',
+  'P1b fused',
+  'P1b through the internal topic',
+] as const
+const all = 622_892
+const child = fileURLToPath(new URL('kafka-bench-child.ts', import.meta.url))
+
+const args = process.argv.slice(2)
+const optionOf = (name: string): string | undefined => {
+  const at = args.indexOf(name)
+  return at < 0 ? undefined : args[at + 1]
+}
+const csv = args.find((each) => each.endsWith('.csv.gz'))
+const events = Math.min(all, Number(optionOf('--events') ?? all))
+const only = optionOf('--only') ?? ''
+
+/** Runs a child to its end; its lines, the last of each kind. */
+async function childLines(command: readonly string[]): Promise<ReadonlyMap<string, Line>> {
+  const running = spawn(process.execPath, ['--import', 'tsx', child, ...command], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const lines = new Map<string, Line>()
+  createInterface({ input: running.stdout }).on('line', (text) => {
+    const line = JSON.parse(text) as Line
+    lines.set(line.is, line)
+  })
+  const [code] = await once(running, 'close')
+  if (code !== 0) throw new Error(`${command.slice(0, 2).join(' ')} ended with ${code}`)
+  return lines
+}
+
+/** User and system time of the broker; NaN where its process is not known. */
+function brokerCpuSeconds({ process: own }: KafkaBroker): number {
+  const pid = optionOf('--broker-pid') ?? own?.pid()
+  if (pid === undefined) return Number.NaN
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / 100
+}
+
+async function ours(job: string, path: string, broker: KafkaBroker): Promise<Row> {
+  const data = mkdtempSync(join(tmpdir(), 'headwater-bench-'))
+  const rest = [job, path, String(events), broker.brokers.join(','), `bench${Date.now()}.`]
+  try {
+    await childLines(['load', ...rest, ''])
+    const brokerBefore = brokerCpuSeconds(broker)
+    const lines = await childLines(['run', ...rest, data])
+    const { elapsedMs, cpuSeconds, peakRssMb, commits, changelog } = lines.get('done')!
+    return {
+      job: `Headwater, ${job}`,
+      events,
+      seconds: elapsedMs / 1_000,
+      cpuSeconds,
+      brokerCpuSeconds: brokerCpuSeconds(broker) - brokerBefore,
+      peakRssMb,
+      outcome: `${await outcome(job, path, lines.get('checked')!.counts)}; ${commits} commits, changelog ${(changelog.bytes / 1e6).toFixed(0)} MB`,
+    }
+  } finally {
+    rmSync(data, { recursive: true, force: true })
+  }
+}
+
+/** @throws Error where what came out is not what had to */
+async function outcome(job: string, path: string, counts: Readonly<Record<string, number>>): Promise<string> {
+  if (job.startsWith('P1b')) {
+    const { strictly, inFileOrder } = await expectedThirtyDayCounts(path, events)
+    const found = counts as unknown as ThirtyDayCounts
+    if (JSON.stringify(found) !== JSON.stringify(strictly)) {
+      throw new Error(`${job}: found ${JSON.stringify(found)}, expected ${JSON.stringify(strictly)}`)
+    }
+    const ties = [inFileOrder.customer - found.customer, inFileOrder.terminal - found.terminal]
+    return `30-day counts exact: ${found.customer} and ${found.terminal} (and ${ties.join(' and ')} of the same second)`
+  }
+  const wrong = Object.entries(counts).filter(([, counted]) => counted !== events)
+  if (wrong.length > 0 || Object.keys(counts).length !== 9) {
+    throw new Error(`${job}: windows of ${events} transactions counted ${JSON.stringify(counts)}`)
+  }
+  return 'nine sums right'
+}
+
+function print(row: Row): void {
+  const cells = [
+    row.job,
+    (row.events / row.seconds).toFixed(0),
+    row.cpuSeconds.toFixed(1),
+    ((row.cpuSeconds * 1e6) / row.events).toFixed(1),
+    (row.events / row.cpuSeconds).toFixed(0),
+    Number.isNaN(row.brokerCpuSeconds) ? 'unknown' : row.brokerCpuSeconds.toFixed(1),
+    row.peakRssMb.toFixed(0),
+    row.outcome,
+  ]
+  process.stdout.write(`| ${cells.join(' | ')} |\n`)
+}
+
+async function main(path: string): Promise<void> {
+  const broker = await startKafkaBroker()
+  if ('missing' in broker) throw new Error(broker.missing)
+  try {
+    process.stdout.write(
+      `${events} transactions\n| job | events/s | CPU s | CPU µs an event | events a CPU second | broker's CPU s | peak MB | outcome |\n|---|---|---|---|---|---|---|---|\n`,
+    )
+    for (const job of jobs) if (job.includes(only)) print(await ours(job, path, broker))
+  } finally {
+    await broker.stop()
+  }
+}
+
+if (csv === undefined) throw new Error('give the path of transactions.csv.gz')
+await main(csv)
