@@ -55,6 +55,8 @@ if (mode === 'load') {
   const startedMs = performance.now()
   engine.run()
   await engine.caughtUp()
+  // What has changed is on the changelog in the end, as it is with whoever writes it record by record.
+  await engine.assembly.task.checkpoint()
   const elapsedMs = performance.now() - startedMs
   const { user, system } = process.cpuUsage()
   const { maxRSS } = process.resourceUsage()

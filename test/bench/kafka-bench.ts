@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createReadStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { createGunzip, gzipSync } from 'node:zlib'
 import { type KafkaBroker, startKafkaBroker } from '../support/kafka-broker.ts'
 import { expectedThirtyDayCounts, type ThirtyDayCounts } from './thirty-day-counts.ts'
 
@@ -126,6 +127,81 @@ async function outcome(job: string, path: string, counts: Readonly<Record<string
   return 'nine sums right'
 }
 
+interface PeerAnswer {
+  readonly input: number
+  readonly seconds: number
+  readonly cpuSeconds: number
+  readonly peakRssMb: number
+  readonly countsRight?: boolean
+  readonly customerCount30dSum?: number
+  readonly terminalCount30dSum?: number
+  readonly killToFirstCommitMs?: number
+}
+
+/** One of the peer's jobs: the same events on the same broker, one thread, exactly once, a commit each 100 ms. */
+async function theirs(job: 'p1' | 'p1b', folder: string, path: string, broker: KafkaBroker): Promise<Row> {
+  const brokerBefore = brokerCpuSeconds(broker)
+  const options = ['--job', job, '--threads', '1', '--commit', '100']
+  const running = spawn('sh', [join(folder, 'run.sh'), broker.brokers.join(','), path, ...options], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let output = ''
+  running.stdout.on('data', (chunk: Buffer) => {
+    output += chunk
+  })
+  const [code] = await once(running, 'close')
+  if (code !== 0) throw new Error(`${folder}/run.sh ended with ${code}`)
+  const answer = JSON.parse(output) as PeerAnswer
+  if (answer.input !== events) {
+    throw new Error(`the peer worked off ${answer.input} events, not ${events}: was its topic there before?`)
+  }
+  const { customerCount30dSum, terminalCount30dSum } = answer
+  return {
+    job: `Kafka Streams, ${job.replace('p', 'P')}`,
+    events,
+    seconds: answer.seconds,
+    cpuSeconds: answer.cpuSeconds,
+    brokerCpuSeconds: brokerCpuSeconds(broker) - brokerBefore,
+    peakRssMb: answer.peakRssMb,
+    outcome:
+      job === 'p1'
+        ? `nine sums ${answer.countsRight === true ? 'right' : 'WRONG'}`
+        : await peerShortfall(path, customerCount30dSum ?? 0, terminalCount30dSum ?? 0),
+  }
+}
+
+async function peerShortfall(path: string, customer: number, terminal: number): Promise<string> {
+  const { inFileOrder } = await expectedThirtyDayCounts(path, events)
+  const share = (found: number, expected: number) => `${((100 * (found - expected)) / expected).toFixed(1)} %`
+  return `30-day counts ${customer} (${share(customer, inFileOrder.customer)}) and ${terminal} (${share(terminal, inFileOrder.terminal)})`
+}
+
+/** The header and as many rows as are asked for, for a peer that takes a whole file. */
+async function firstRows(path: string, folder: string): Promise<string> {
+  if (events === all) return path
+  const lines: string[] = []
+  for await (const line of createInterface({ input: createReadStream(path).pipe(createGunzip()) })) {
+    lines.push(line)
+    if (lines.length > events) break
+  }
+  const cut = join(folder, 'transactions.csv.gz')
+  writeFileSync(cut, gzipSync(`${lines.join('\n')}\n`))
+  return cut
+}
+
+async function peerRows(folder: string, path: string, broker: KafkaBroker): Promise<void> {
+  const work = mkdtempSync(join(tmpdir(), 'headwater-bench-'))
+  try {
+    const cut = await firstRows(path, work)
+    for (const job of ['p1', 'p1b'] as const) {
+      const isAsked = jobs.some((each) => each.includes(only) && each.toLowerCase().startsWith(`${job} `))
+      if (isAsked) print(await theirs(job, folder, cut, broker))
+    }
+  } finally {
+    rmSync(work, { recursive: true, force: true })
+  }
+}
+
 function print(row: Row): void {
   const cells = [
     row.job,
@@ -148,6 +224,9 @@ async function main(path: string): Promise<void> {
       `${events} transactions\n| job | events/s | CPU s | CPU µs an event | events a CPU second | broker's CPU s | peak MB | outcome |\n|---|---|---|---|---|---|---|---|\n`,
     )
     for (const job of jobs) if (job.includes(only)) print(await ours(job, path, broker))
+    const peer = optionOf('--peer')
+    if (peer === undefined) process.stdout.write('\nWITHOUT KAFKA STREAMS: give its folder by --peer\n')
+    else await peerRows(peer, path, broker)
   } finally {
     await broker.stop()
   }
