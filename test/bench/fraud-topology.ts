@@ -54,9 +54,16 @@ const aggregates = (source: typeof transaction | typeof byTerminal, prefix: stri
     }),
   )
 
+/**
+ * Behind the internal topic a question comes when its customer's later
+ * transactions of the same batch are folded already; a batch is some hours.
+ */
+const disorder = hours(12)
+
 const views = (terminalSource: typeof transaction | typeof byTerminal) => [
   featureView('customer', {
     entity: 'customer',
+    ...(terminalSource === byTerminal ? { disorder } : {}),
     owner: 'bench',
     description: 'What a customer spent',
     features: aggregates(transaction, 'customer'),

@@ -51,6 +51,10 @@ const jobs = [
   'P1b fused',
   'P1b through the internal topic',
 ] as const
+const ourName = (job: string): string => `Headwater, ${job}`
+const peerJobs = ['p1', 'p1b'] as const
+type PeerJob = (typeof peerJobs)[number]
+const peerName = (job: PeerJob): string => `Kafka Streams, ${job.replace('p', 'P')}`
 const all = 622_892
 const child = fileURLToPath(new URL('kafka-bench-child.ts', import.meta.url))
 
@@ -96,7 +100,7 @@ async function ours(job: string, path: string, broker: KafkaBroker): Promise<Row
     const lines = await childLines(['run', ...rest, data])
     const { elapsedMs, cpuSeconds, peakRssMb, commits, changelog } = lines.get('done')!
     return {
-      job: `Headwater, ${job}`,
+      job: ourName(job),
       events,
       seconds: elapsedMs / 1_000,
       cpuSeconds,
@@ -139,7 +143,7 @@ interface PeerAnswer {
 }
 
 /** One of the peer's jobs: the same events on the same broker, one thread, exactly once, a commit each 100 ms. */
-async function theirs(job: 'p1' | 'p1b', folder: string, path: string, broker: KafkaBroker): Promise<Row> {
+async function theirs(job: PeerJob, folder: string, path: string, broker: KafkaBroker): Promise<Row> {
   const brokerBefore = brokerCpuSeconds(broker)
   const options = ['--job', job, '--threads', '1', '--commit', '100']
   const running = spawn('sh', [join(folder, 'run.sh'), broker.brokers.join(','), path, ...options], {
@@ -157,7 +161,7 @@ async function theirs(job: 'p1' | 'p1b', folder: string, path: string, broker: K
   }
   const { customerCount30dSum, terminalCount30dSum } = answer
   return {
-    job: `Kafka Streams, ${job.replace('p', 'P')}`,
+    job: peerName(job),
     events,
     seconds: answer.seconds,
     cpuSeconds: answer.cpuSeconds,
@@ -193,9 +197,8 @@ async function peerRows(folder: string, path: string, broker: KafkaBroker): Prom
   const work = mkdtempSync(join(tmpdir(), 'headwater-bench-'))
   try {
     const cut = await firstRows(path, work)
-    for (const job of ['p1', 'p1b'] as const) {
-      const isAsked = jobs.some((each) => each.includes(only) && each.toLowerCase().startsWith(`${job} `))
-      if (isAsked) print(await theirs(job, folder, cut, broker))
+    for (const job of peerJobs) {
+      if (peerName(job).includes(only)) print(await theirs(job, folder, cut, broker))
     }
   } finally {
     rmSync(work, { recursive: true, force: true })
@@ -223,7 +226,7 @@ async function main(path: string): Promise<void> {
     process.stdout.write(
       `${events} transactions\n| job | events/s | CPU s | CPU µs an event | events a CPU second | broker's CPU s | peak MB | outcome |\n|---|---|---|---|---|---|---|---|\n`,
     )
-    for (const job of jobs) if (job.includes(only)) print(await ours(job, path, broker))
+    for (const job of jobs) if (ourName(job).includes(only)) print(await ours(job, path, broker))
     const peer = optionOf('--peer')
     if (peer === undefined) process.stdout.write('\nWITHOUT KAFKA STREAMS: give its folder by --peer\n')
     else await peerRows(peer, path, broker)
