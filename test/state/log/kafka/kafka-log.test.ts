@@ -292,8 +292,11 @@ describe.skipIf('missing' in broker)('topics', () => {
   })
 })
 
-describe.skipIf('missing' in broker || broker.guarded === undefined)('a broker that wants a password', () => {
-  const { username, password, brokers: guarded } = 'missing' in broker ? ({} as never) : broker.guarded!
+const door = 'missing' in broker ? undefined : broker.guarded
+
+describe.skipIf(door === undefined)('a broker that wants a password', () => {
+  // A skipped suite's body runs all the same.
+  const { username = '', password = '', brokers: guarded = [] } = door ?? {}
 
   test('takes the right one', async () => {
     const log = await freshLog({ brokers: guarded, sasl: { mechanism: 'plain', username, password } })
