@@ -210,15 +210,38 @@ export class Task {
     this.#throwFailure()
     await Promise.all(this.inputs.map((input) => input.fill(this.#options.batchRecords)))
     const untilMs = await this.#spec.gate?.openUntil(this, this.#spec.graph.streamTimeMs)
-    const ready = this.inputs.flatMap((input) =>
-      input.head ? [{ input, end: Number.POSITIVE_INFINITY }] : [],
-    )
-    const batch = mergeHeads(ready, this.#options.batchRecords, untilMs)
+    const ready = this.inputs.filter(({ head }) => head !== undefined)
+    const batch = await this.#take(ready, untilMs)
     this.#isHeldBack = batch.length === 0 && ready.length > 0
     if (batch.length === 0) return this.#isHeldBack ? undefined : await this.#tellIdle()
     await this.#process(batch)
     this.#spec.onStep?.('processed', this.#sequence)
     return await this.#commit(batch.length)
+  }
+
+  /**
+   * An input that runs dry while others have records is asked for more, since
+   * what it gives next has its place in the order. One that has nothing is
+   * left out of the rest of the batch, so the batch is full where there is a
+   * backlog, and whoever follows it finds the same order by its offsets. Where
+   * others write to the inputs the batch ends instead: the gate has looked at
+   * what was fetched by then, and at no more.
+   */
+  async #take(
+    ready: readonly TaskInput[],
+    untilMs: TimestampMs | undefined,
+  ): Promise<(TaskRecord | RefusedRecord)[]> {
+    const { batchRecords } = this.#options
+    const batch: (TaskRecord | RefusedRecord)[] = []
+    let open = ready.map((input) => ({ input, end: Number.POSITIVE_INFINITY }))
+    for (;;) {
+      const taken = mergeHeads(open, batchRecords - batch.length, untilMs)
+      for (const record of taken) batch.push(record)
+      const isEnded = batch.length >= batchRecords || this.#spec.gate !== undefined
+      if (taken.length === 0 || isEnded || open.every(({ input }) => input.head === undefined)) return batch
+      const asked = open.map(async (each) => ((await each.input.fill(batchRecords)) ? [each] : []))
+      open = (await Promise.all(asked)).flat()
+    }
   }
 
   /** There are records, but earlier ones may still come from other tasks. */

@@ -1,11 +1,13 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { Outputs } from '../../processors/outputs.ts'
 import { assemble } from '../../replay/assembly.ts'
 import { embeddedRegistry, memoryJournal } from '../../state/contracts/embedded-registry.ts'
 import type { Log } from '../../state/log/log.ts'
 import { openMemoryLog } from '../../state/log/memory/memory-log.ts'
 import type { Database } from '../../state/store/database.ts'
 import { memoryDatabase } from '../../state/store/memory/memory-database.ts'
-import { count, event, featureView, forever, topology } from '../../topology/index.ts'
+import { count, event, featureView, forever, stream, topology } from '../../topology/index.ts'
 
 const visit = event('visit', { visitor: 'int', at: 'timestamp' }, { key: 'visitor', time: 'at' })
 const visitor = featureView('visitor', {
@@ -16,6 +18,9 @@ const visitor = featureView('visitor', {
   features: { visits: count(visit, { over: forever }) },
 })
 const visits = topology('visits', { events: [visit], features: [visitor], partitions: 1 })
+
+const click = event('click', { visitor: 'int', at: 'timestamp' }, { key: 'visitor', time: 'at' })
+const lastVisit = event('last-visit', { visitor: 'int', at: 'timestamp' }, { key: 'visitor', time: 'at' })
 
 async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve))
@@ -42,29 +47,42 @@ function readsAfterWrites(database: Database): Database {
   }
 }
 
-/** Every other offset of a topic is empty, as where each record was a transaction of its own. */
-function withGaps(log: Log, topic: string): Log {
+function reading(log: Log, read: Log['read']): Log {
   return {
     createTopic: (spec) => log.createTopic(spec),
     deleteTopic: (name) => log.deleteTopic(name),
     topics: () => log.topics(),
     offsets: (name, partition) => log.offsets(name, partition),
     offsetForTime: (name, partition, atMs) => log.offsetForTime(name, partition, atMs),
-    async read(request) {
-      if (request.topic !== topic) return await log.read(request)
-      const batch = await log.read({ ...request, offset: (request.offset + 1n) / 2n })
-      return {
-        ...batch,
-        baseOffset: batch.baseOffset * 2n,
-        offsetDeltas: batch.offsetDeltas.map((delta) => delta * 2),
-        nextOffset: batch.nextOffset * 2n,
-        headers: (index) => batch.headers(index),
-      }
-    },
+    read,
     appended: (signal) => log.appended(signal),
     writer: (id) => log.writer(id),
     close: () => log.close(),
   }
+}
+
+/** Every other offset of a topic is empty, as where each record was a transaction of its own. */
+const withGaps = (log: Log, topic: string): Log =>
+  reading(log, async (request) => {
+    if (request.topic !== topic) return await log.read(request)
+    const batch = await log.read({ ...request, offset: (request.offset + 1n) / 2n })
+    return {
+      ...batch,
+      baseOffset: batch.baseOffset * 2n,
+      offsetDeltas: batch.offsetDeltas.map((delta) => delta * 2),
+      nextOffset: batch.nextOffset * 2n,
+      headers: (index) => batch.headers(index),
+    }
+  })
+
+/** Reads take a while, some longer than others. */
+function slowly(log: Log): Log {
+  let reads = 0
+  return reading(log, async (request) => {
+    const batch = await log.read(request)
+    await turns((reads++ * 5) % 3)
+    return batch
+  })
 }
 
 describe('a task', () => {
@@ -142,5 +160,68 @@ describe('a task', () => {
       }
       expect(state.values(key, 1_800_000_000_000)).toEqual({ visits: times })
     }
+  })
+
+  test('fills its batches from inputs that run dry, and whoever follows meets the same order', async () => {
+    const record = fc.record({ event: fc.constantFrom(visit, click), visitor: fc.nat(20), at: fc.nat(1_000) })
+    const commits = fc.array(fc.array(record, { minLength: 1, maxLength: 12 }), {
+      minLength: 1,
+      maxLength: 8,
+    })
+    await fc.assert(
+      fc.asyncProperty(commits, fc.integer({ min: 1, max: 9 }), async (written, batchRecords) => {
+        const met: string[] = []
+        const note = (value: { readonly visitor: number; readonly at: number }) => {
+          met.push(`${value.visitor} ${value.at}`)
+          return value
+        }
+        const declaration = topology('order', {
+          events: [visit, click, lastVisit],
+          streams: [visit, click].map((each) => stream(each).to(lastVisit, ({ value }) => note(value))),
+          partitions: 3,
+        })
+        const log = slowly(openMemoryLog({ now: () => 1_800_000_000_000 }))
+        const registry = await embeddedRegistry(memoryJournal())
+        const parts = async (writer: string) =>
+          assemble({
+            declaration,
+            log,
+            writer: await log.writer(writer),
+            registry,
+            database: memoryDatabase(),
+            task: { batchRecords },
+          })
+        const { task, events, layout } = await parts('engine')
+        await task.open()
+        const door = await log.writer('door')
+        const outputs = new Outputs(door.sink)
+        const ends: (readonly number[])[] = []
+        let at = 0
+        for (const records of written) {
+          for (const { event: kind, visitor: who, at: atMs } of records) {
+            outputs.emitter(events.get(kind.name)!, 3)({ visitor: who, at: atMs }, atMs)
+          }
+          // Some are written while others are worked off.
+          const [ticket] = await Promise.all([task.step(), turns(at++ % 5).then(() => door.commit())])
+          if (ticket !== undefined) ends.push([...task.offsets])
+        }
+        while ((await task.step()) !== undefined) ends.push([...task.offsets])
+        const total = written.flat().length
+        expect(met.length).toBe(total)
+        const live = met.splice(0)
+        const follower = (await parts('follower')).task
+        await follower.open()
+        const layouts = new Map([[layout, { layout, inputs: follower.inputs.map(({ name }) => name) }]])
+        for (const [sequence, offsets] of ends.entries()) {
+          await follower.follow(
+            { task: task.id, sequence, offsets, count: 0, layout, answered: [], at: 0 },
+            layouts,
+          )
+        }
+        expect(met).toEqual(live)
+        expect(ends.length).toBeLessThanOrEqual(Math.ceil(total / batchRecords) + written.length)
+      }),
+      { numRuns: 60 },
+    )
   })
 })
