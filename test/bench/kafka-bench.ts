@@ -7,10 +7,11 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { createGunzip, gzipSync } from 'node:zlib'
 import { type KafkaBroker, startKafkaBroker } from '../support/kafka-broker.ts'
+import { heirs, killAtHalf } from './kafka-kill.ts'
 import { expectedThirtyDayCounts, type ThirtyDayCounts } from './thirty-day-counts.ts'
 
 /*
- *     npm run bench:kafka -- transactions.csv.gz [--events N] [--only TEXT] [--peer DIR] [--broker-pid ID]
+ *     npm run bench:kafka -- transactions.csv.gz [--events N] [--only TEXT] [--peer DIR] [--kill] [--broker-pid ID]
  *
  * Jobs P1 (nine windows of each transaction, one output for each window that
  * a commit touched; job P2A on the cluster) and P1b (30 windowed features
@@ -20,6 +21,9 @@ import { expectedThirtyDayCounts, type ThirtyDayCounts } from './thirty-day-coun
  * process that runs the application, its start included; the broker's own is
  * stated beside it, of a broker at KAFKA_BROKERS where --broker-pid tells its
  * process on this machine.
+ *
+ * With --kill also how long it takes from a kill -9 at half of P1's input to
+ * the next commit.
  *
  * With --peer, a folder whose run.sh works off the same jobs with Kafka
  * Streams and prints a JSON line, its rows come from the same broker.
@@ -56,6 +60,7 @@ const peerJobs = ['p1', 'p1b'] as const
 type PeerJob = (typeof peerJobs)[number]
 const peerName = (job: PeerJob): string => `Kafka Streams, ${job.replace('p', 'P')}`
 const all = 622_892
+const sessionTimeoutMs = 6_000
 const child = fileURLToPath(new URL('kafka-bench-child.ts', import.meta.url))
 
 const args = process.argv.slice(2)
@@ -142,13 +147,23 @@ interface PeerAnswer {
   readonly killToFirstCommitMs?: number
 }
 
-/** One of the peer's jobs: the same events on the same broker, one thread, exactly once, a commit each 100 ms. */
-async function theirs(job: PeerJob, folder: string, path: string, broker: KafkaBroker): Promise<Row> {
-  const brokerBefore = brokerCpuSeconds(broker)
-  const options = ['--job', job, '--threads', '1', '--commit', '100']
-  const running = spawn('sh', [join(folder, 'run.sh'), broker.brokers.join(','), path, ...options], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+/** What the peer says of a job: the same events on the same broker, one thread, exactly once, a commit each 100 ms. */
+async function peerAnswer(
+  folder: string,
+  path: string,
+  broker: KafkaBroker,
+  options: readonly string[],
+): Promise<PeerAnswer> {
+  const command = [
+    join(folder, 'run.sh'),
+    broker.brokers.join(','),
+    path,
+    '--threads',
+    '1',
+    '--commit',
+    '100',
+  ]
+  const running = spawn('sh', [...command, ...options], { stdio: ['ignore', 'pipe', 'inherit'] })
   let output = ''
   running.stdout.on('data', (chunk: Buffer) => {
     output += chunk
@@ -159,6 +174,12 @@ async function theirs(job: PeerJob, folder: string, path: string, broker: KafkaB
   if (answer.input !== events) {
     throw new Error(`the peer worked off ${answer.input} events, not ${events}: was its topic there before?`)
   }
+  return answer
+}
+
+async function theirs(job: PeerJob, folder: string, path: string, broker: KafkaBroker): Promise<Row> {
+  const brokerBefore = brokerCpuSeconds(broker)
+  const answer = await peerAnswer(folder, path, broker, ['--job', job])
   const { customerCount30dSum, terminalCount30dSum } = answer
   return {
     job: peerName(job),
@@ -200,6 +221,12 @@ async function peerRows(folder: string, path: string, broker: KafkaBroker): Prom
     for (const job of peerJobs) {
       if (peerName(job).includes(only)) print(await theirs(job, folder, cut, broker))
     }
+    if (!args.includes('--kill')) return
+    const options = ['--job', 'p1', '--kill-at', '0.5', '--session', `${sessionTimeoutMs}`, '--count', 'no']
+    const { killToFirstCommitMs = Number.NaN } = await peerAnswer(folder, cut, broker, options)
+    process.stdout.write(
+      `\nKafka Streams, killed at half of P1 and started again: ${(killToFirstCommitMs / 1_000).toFixed(1)} s to the next commit\n`,
+    )
   } finally {
     rmSync(work, { recursive: true, force: true })
   }
@@ -219,6 +246,24 @@ function print(row: Row): void {
   process.stdout.write(`| ${cells.join(' | ')} |\n`)
 }
 
+/** `headwater run` in place of the measured child: with the group of instances, which has to miss the dead one. */
+async function printKills(path: string, broker: KafkaBroker): Promise<void> {
+  process.stdout.write('\n| kill -9 at half of P1, who goes on | seconds to the next commit |\n|---|---|\n')
+  for (const heir of heirs) {
+    const folder = mkdtempSync(join(tmpdir(), 'headwater-bench-'))
+    const topicPrefix = `bench${Date.now()}.`
+    try {
+      const { brokers } = broker
+      await childLines(['load', 'P1 fused', path, String(events), brokers.join(','), topicPrefix, ''])
+      const ms = await killAtHalf(heir, { csv: path, brokers, topicPrefix, folder, sessionTimeoutMs })
+      process.stdout.write(`| ${heir} | ${(ms / 1_000).toFixed(1)} |\n`)
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+  }
+  process.stdout.write(`session timeout ${sessionTimeoutMs / 1_000} s\n`)
+}
+
 async function main(path: string): Promise<void> {
   const broker = await startKafkaBroker()
   if ('missing' in broker) throw new Error(broker.missing)
@@ -227,6 +272,7 @@ async function main(path: string): Promise<void> {
       `${events} transactions\n| job | events/s | CPU s | CPU µs an event | events a CPU second | broker's CPU s | peak MB | outcome |\n|---|---|---|---|---|---|---|---|\n`,
     )
     for (const job of jobs) if (ourName(job).includes(only)) print(await ours(job, path, broker))
+    if (args.includes('--kill')) await printKills(path, broker)
     const peer = optionOf('--peer')
     if (peer === undefined) process.stdout.write('\nWITHOUT KAFKA STREAMS: give its folder by --peer\n')
     else await peerRows(peer, path, broker)
