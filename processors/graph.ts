@@ -12,7 +12,7 @@ import type { ViewState } from './feature/view-state.ts'
 import type { Drop, OperatorContext, StreamRecord } from './operator.ts'
 import type { TaskGraph } from './task.ts'
 import { type RefusedRecord, TaskRecord } from './task-input.ts'
-import { TopicTimes } from './topic-times.ts'
+import { type ClockTopic, TopicTimes } from './topic-times.ts'
 
 /** Names a key that a store has to load before the batch runs. */
 export type Want = (store: KeyedStore, key: PackedKey) => void
@@ -22,7 +22,7 @@ export interface GraphContext extends OperatorContext {
   /** The records of a topic that this task reads. */
   source(topic: string): Observable<TaskRecord>
   /** The context of what is made of these topics: its stream time is that of their records alone. */
-  ofTopics(topics: readonly string[]): OperatorContext
+  ofTopics(topics: readonly ClockTopic[]): OperatorContext
   /** A view's state, to read features from. */
   view(name: string): ViewState
   /** Subscribes to the end of a stream. An error in it ends the task, with the record that met it. */
@@ -92,6 +92,7 @@ export class Graph implements TaskGraph {
       ...parts.flatMap(({ stores }) => stores),
       ...this.#named.values(),
       ...(this.#topicTimes === undefined ? [] : [this.#topicTimes]),
+      ...(this.#topicTimes?.watermarks.isEmpty === false ? [this.#topicTimes.watermarks] : []),
       ...(gate?.stores ?? []),
     ]
     this.#keyedStores = this.#stores.filter((store): store is KeyedStore => 'prefetch' in store)
@@ -139,8 +140,8 @@ export class Graph implements TaskGraph {
     if (subscribers !== undefined) {
       for (let index = 0; index < subscribers.length; index++) subscribers[index]!.next(record)
     }
-    for (const { isMoving, callbacks } of clocks) {
-      if (isMoving) for (const callback of callbacks) callback(record.timestampMs)
+    for (const { isMoving, callbacks, nowMs } of clocks) {
+      if (isMoving) for (const callback of callbacks) callback(nowMs)
     }
     if (movesTime) for (const callback of this.#timeCallbacks) callback(record.timestampMs)
     this.#throwFailure(record)

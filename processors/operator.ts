@@ -33,7 +33,8 @@ export interface Drop {
 export interface OperatorContext {
   /**
    * Largest event time so far of the topics that the operator's records are made of, the current record included;
-   * -Infinity before the first.
+   * -Infinity before the first. Less where a topic is declared to be waited for and lags behind: records may then lie
+   * past it.
    */
   readonly streamTimeMs: TimestampMs
   /**

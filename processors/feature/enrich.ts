@@ -50,6 +50,7 @@ export function enrich<
   return new Stream(
     {
       sources: [contract as unknown as Contract],
+      idleMs: new Map(),
       operators: [],
       views,
       acrossPartitions: [],

@@ -1,12 +1,13 @@
 import type { Observable } from 'rxjs'
 import type { Contract } from '../../state/contracts/contract.ts'
-import type { TimestampMs } from '../../state/contracts/units.ts'
+import type { DurationMs, TimestampMs } from '../../state/contracts/units.ts'
 import type { FeatureView } from '../feature/feature-view.ts'
 import type { GraphContext, GraphPart, Want } from '../graph.ts'
 import type { Join, Operator, OperatorContext, StreamRecord } from '../operator.ts'
 import type { Emit } from '../outputs.ts'
 import type { TaskRecord } from '../task-input.ts'
 import type { Branch } from './branch.ts'
+import { requireDuration } from './declaration-checks.ts'
 import { eachRecord } from './each-record.ts'
 import { merge as mergeOf } from './merge.ts'
 import { multicast } from './multicast.ts'
@@ -30,8 +31,8 @@ class ConnectedGraph {
   }
 
   /** What an operator of this lineage is connected with. */
-  contextOf({ sources }: Lineage): OperatorContext {
-    return this.context.ofTopics(sources.map(({ topic }) => topic))
+  contextOf({ sources, idleMs }: Lineage): OperatorContext {
+    return this.context.ofTopics(sources.map(({ topic }) => ({ topic, idleMs: idleMs.get(topic) ?? 0 })))
   }
 
   observable<Out extends StreamRecord>(connect: Connect<Out>): Observable<Out> {
@@ -50,6 +51,8 @@ export type WantOf = (record: TaskRecord, want: Want) => void
 export interface Lineage {
   /** Events, each once. */
   readonly sources: readonly Contract[]
+  /** How long, by topic, operators go by its time while it lags behind the others; the others: not at all. */
+  readonly idleMs: ReadonlyMap<string, DurationMs>
   /** Names of the operators: unique in a topology, since their state has their name. */
   readonly operators: readonly string[]
   /** Views that it reads. */
@@ -61,8 +64,12 @@ export interface Lineage {
 }
 
 function combined(...lineages: readonly Lineage[]): Lineage {
+  const idleMs = new Map<string, DurationMs>()
+  for (const lineage of lineages)
+    for (const [topic, ms] of lineage.idleMs) idleMs.set(topic, Math.max(ms, idleMs.get(topic) ?? 0))
   return {
     sources: [...new Set(lineages.flatMap(({ sources }) => sources))],
+    idleMs,
     operators: [...new Set(lineages.flatMap(({ operators }) => operators))],
     views: [...new Set(lineages.flatMap(({ views }) => views))],
     acrossPartitions: [...new Set(lineages.flatMap(({ acrossPartitions }) => acrossPartitions))],
@@ -72,6 +79,7 @@ function combined(...lineages: readonly Lineage[]): Lineage {
 
 const operatorOf = (name: string, acrossPartitions: readonly string[] = []): Lineage => ({
   sources: [],
+  idleMs: new Map(),
   operators: [name],
   views: [],
   acrossPartitions,
@@ -214,10 +222,34 @@ export interface DeclaredStream {
   part(emit: Emit): GraphPart
 }
 
-/** All events of a contract, with the contract's key. */
-export function stream<Value>(contract: Contract<Value>): Stream<EventRecord<Value>> {
+/**
+ * All events of a contract, with the contract's key.
+ *
+ * Operators that are made of several topics go by the greatest event time of
+ * any of them, so that what lags behind may be late. With `idleMs` they wait
+ * for this one: their stream time is the least of those topics that have it
+ * and are not idle. A topic is idle once the newest record of the operator's
+ * other topics lies more than its `idleMs` of event time past its own newest
+ * record; one that never had a record, past their first. Stream time never
+ * goes back when it is heard of again. Where a contract is read twice, the
+ * longer time holds.
+ *
+ * @throws RangeError for a time that is no whole number of milliseconds of at least 0.
+ */
+export function stream<Value>(
+  contract: Contract<Value>,
+  { idleMs = 0 }: { readonly idleMs?: DurationMs } = {},
+): Stream<EventRecord<Value>> {
+  requireDuration(`idleMs of stream "${contract.name}"`, idleMs)
   return new Stream(
-    { sources: [contract as Contract], operators: [], views: [], acrossPartitions: [], wants: [] },
+    {
+      sources: [contract as Contract],
+      idleMs: new Map(idleMs === 0 ? [] : [[contract.topic, idleMs]]),
+      operators: [],
+      views: [],
+      acrossPartitions: [],
+      wants: [],
+    },
     ({ context }) => context.source(contract.topic) as unknown as Observable<EventRecord<Value>>,
   )
 }
