@@ -1,5 +1,6 @@
-import type { SchemaElement } from 'hyparquet'
+import type { ColumnChunk, SchemaElement } from 'hyparquet'
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer'
+import { WordColumns } from './parquet-words.ts'
 import type { ByteSink, ColumnType, ColumnValues, TableColumn, TableWriter } from './table-column.ts'
 
 /** hyparquet's writer over a sink: what is encoded leaves the memory by the megabyte. */
@@ -26,15 +27,18 @@ class SinkWriter extends ByteWriter {
   }
 }
 
-/** Parquet: a row group for each `write`, typed columns with statistics, Snappy. */
+/** Parquet: a row group for each `write`, typed columns with statistics; texts by Snappy, numbers by dictionary. */
 export class ParquetTable implements TableWriter {
   readonly #columns: readonly TableColumn[]
+  readonly #sink: SinkWriter
   readonly #writer: ParquetWriter
+  readonly #words = new WordColumns()
 
   constructor(sink: ByteSink, columns: readonly TableColumn[]) {
     this.#columns = columns
+    this.#sink = new SinkWriter(sink)
     this.#writer = new ParquetWriter({
-      writer: new SinkWriter(sink),
+      writer: this.#sink,
       schema: [{ name: 'root', num_children: columns.length }, ...columns.flatMap(schemaOf)],
       createdBy: 'headwater',
     })
@@ -43,15 +47,33 @@ export class ParquetTable implements TableWriter {
   write(columns: readonly ColumnValues[]): void {
     const rows = columns[0]?.length ?? 0
     if (rows === 0) return
-    this.#writer.write({
-      columnData: this.#columns.map(({ name, type }, index) => ({
-        name,
-        data: physical(type, columns[index]!),
-        // Measured values rarely repeat; a dictionary of them costs time and no bytes less.
-        ...(type === 'double' ? { encoding: 'PLAIN' as const } : {}),
-      })),
-      rowGroupSize: rows,
+    const start = this.#sink.offset
+    const chunks = this.#columns.flatMap((column, index) => this.#chunksOf(column, columns[index]!, rows))
+    const writer = this.#writer
+    writer.num_rows += BigInt(rows)
+    writer.row_groups.push({
+      columns: chunks,
+      num_rows: BigInt(rows),
+      total_byte_size: chunks.reduce(
+        (sum, chunk) => sum + (chunk.meta_data?.total_uncompressed_size ?? 0n),
+        0n,
+      ),
+      total_compressed_size: BigInt(this.#sink.offset - start),
     })
+    this.#sink.flush()
+  }
+
+  #chunksOf({ name, type }: TableColumn, values: ColumnValues, rows: number): readonly ColumnChunk[] {
+    const numbers =
+      type === 'string' || type === 'boolean' || type === 'longs' ? undefined : numbersOf(values)
+    if (numbers !== undefined) {
+      return [this.#words.write(this.#sink, name, type === 'double' ? 'DOUBLE' : 'INT64', numbers)]
+    }
+    // The library writes groups only: one of this column alone, whose chunk then joins the others'.
+    const writer = this.#writer
+    writer.write({ columnData: [{ name, data: physical(type, values) }], rowGroupSize: rows })
+    writer.num_rows -= BigInt(rows)
+    return writer.row_groups.pop()!.columns
   }
 
   finish(metadata: Readonly<Record<string, string>>): void {
@@ -85,15 +107,25 @@ function schemaOf({ name, type }: TableColumn): SchemaElement[] {
 const int64 = (value: unknown): bigint | null =>
   value === null || value === undefined ? null : BigInt(value as number | bigint)
 
-function physical(type: ColumnType, values: ColumnValues): unknown[] | Float64Array {
-  // Without a null the numbers are written as they lie.
-  if (values instanceof Float64Array) {
-    return values.some(Number.isNaN)
-      ? Array.from(values, (value) => (Number.isNaN(value) ? null : value))
-      : values
+/** NaN for null; undefined where a number is too large for a double to hold it exactly. */
+function numbersOf(values: ColumnValues): Float64Array | undefined {
+  if (values instanceof Float64Array) return values
+  const numbers = new Float64Array(values.length)
+  for (let row = 0; row < numbers.length; row++) {
+    const value = values[row]
+    if (value === null || value === undefined) numbers[row] = Number.NaN
+    else if (typeof value === 'number') numbers[row] = value
+    else {
+      numbers[row] = Number(value)
+      if (!Number.isSafeInteger(numbers[row])) return undefined
+    }
   }
-  if (type === 'long') return values.map(int64)
-  if (type === 'longs') return values.map((list) => (list as readonly number[] | null)?.map(int64) ?? null)
-  if (type === 'timestamp') return values.map((ms) => (ms === null ? null : new Date(ms as number)))
+  return numbers
+}
+
+function physical(type: ColumnType, values: ColumnValues): unknown[] {
+  if (type === 'long' || type === 'timestamp') return Array.from(values, int64)
+  if (type === 'longs')
+    return Array.from(values, (list) => (list as readonly number[] | null)?.map(int64) ?? null)
   return values as unknown[]
 }
