@@ -17,6 +17,12 @@ class TypeGuess {
   add(value: unknown): void {
     if (value === null) return
     this.#seen = true
+    // Text, once and for all.
+    if (!this.#isDouble && !this.#isBoolean) return
+    if (typeof value === 'string' && isShortWhole(value)) {
+      this.#isBoolean = false
+      return
+    }
     if (this.#isBoolean && value !== 'true' && value !== 'false' && typeof value !== 'boolean') {
       this.#isBoolean = false
     }
@@ -37,6 +43,17 @@ class TypeGuess {
     if (!this.#isDouble) return 'string'
     return this.#isLong ? 'long' : 'double'
   }
+}
+
+/** A whole number without a sign that no closer look is needed for: most are. */
+function isShortWhole(text: string): boolean {
+  const { length } = text
+  if (length === 0 || length > 15 || (length > 1 && text.charCodeAt(0) === 48)) return false
+  for (let at = 0; at < length; at++) {
+    const code = text.charCodeAt(at)
+    if (code < 48 || code > 57) return false
+  }
+  return true
 }
 
 type Records = () => AsyncGenerator<readonly (readonly unknown[])[]>
@@ -126,14 +143,17 @@ async function* csvRecords(path: string): AsyncGenerator<readonly (readonly (str
 }
 
 function fieldsOf(text: string): readonly (string | null)[] {
-  const plain = (field: string) => (field === '' ? null : field)
-  if (!text.includes('"')) return text.split(',').map(plain)
+  if (!text.includes('"')) {
+    const split: (string | null)[] = text.split(',')
+    for (let index = 0; index < split.length; index++) if (split[index] === '') split[index] = null
+    return split
+  }
   const fields: (string | null)[] = []
   for (let at = 0; at <= text.length; ) {
     if (text[at] !== '"') {
       const comma = text.indexOf(',', at)
       const end = comma < 0 ? text.length : comma
-      fields.push(plain(text.slice(at, end)))
+      fields.push(end === at ? null : text.slice(at, end))
       at = end + 1
       continue
     }

@@ -140,7 +140,8 @@ export function columnValue(type: ColumnType, value: unknown): unknown {
       return Number.isNaN(number) || value === '' ? null : number
     }
     case 'long':
-      return typeof value === 'string' ? BigInt(value) : value
+      // Of at most 15 digits all are exact in a double.
+      return typeof value === 'string' ? (value.length <= 15 ? Number(value) : BigInt(value)) : value
     case 'boolean':
       return value === true || value === 'true'
     case 'timestamp': {

@@ -60,6 +60,8 @@ export class RowAsker implements GraphPart {
     this.width = at
     this.#vector = new Float64Array(at)
     this.#nobody = new Float64Array(at)
+    // What an entity without events has does not depend on the time.
+    for (const { at: place, state } of this.#readers) state.readOne(null, 0, this.#nobody, place)
     this.#topics = new Set(views.flatMap(({ sources }) => sources.map(({ topic }) => topic)))
     return this
   }
@@ -145,9 +147,8 @@ export class RowAsker implements GraphPart {
       this.#vector.fill(Number.NaN, 0, this.#modelWidth)
     }
     let isKnown = this.#readers.length === 0
-    for (const { at, state, vector } of this.#readers) {
+    for (const { at, vector } of this.#readers) {
       vector.read(event, queryMs, this.#vector, at)
-      state.readOne(null, queryMs, this.#nobody, at)
       for (let place = at; !isKnown && place < at + vector.width; place++) {
         isKnown = !Object.is(this.#vector[place], this.#nobody[place])
       }

@@ -62,12 +62,50 @@ export function timeReader(unit: TimeUnit = 'ms'): (value: unknown) => Timestamp
     if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'unreadable' : value.getTime()
     if (typeof value === 'number' || typeof value === 'bigint') return ofNumber(Number(value))
     if (typeof value !== 'string') return 'unreadable'
+    const plainMs = plainTimeOf(value)
+    if (plainMs !== undefined) return plainMs
     if (/^-?\d+(\.\d+)?$/.test(value) && value.length !== 4) return ofNumber(Number(value))
     const text = value.replace(' ', 'T')
     const hasZone = /(Z|[+-]\d\d:?\d\d)$/i.test(text) || !text.includes('T')
     const ms = Date.parse(hasZone ? text : `${text}Z`)
     return Number.isNaN(ms) ? 'unreadable' : ms
   }
+}
+
+/** `2026-07-31T23:59:59`, with a blank or a T and with or without a Z, as most files write times: in a tenth of the time. */
+function plainTimeOf(text: string): TimestampMs | undefined {
+  const isPlain =
+    (text.length === 19 || (text.length === 20 && text[19] === 'Z')) &&
+    text[4] === '-' &&
+    text[7] === '-' &&
+    (text[10] === 'T' || text[10] === ' ') &&
+    text[13] === ':' &&
+    text[16] === ':'
+  if (!isPlain) return undefined
+  const year = twoDigits(text, 0) * 100 + twoDigits(text, 2)
+  const month = twoDigits(text, 5)
+  const day = twoDigits(text, 8)
+  const hour = twoDigits(text, 11)
+  const minute = twoDigits(text, 14)
+  const second = twoDigits(text, 17)
+  // Days that not every month has, and years that Date.UTC takes for others, are the parser's.
+  const isCertain =
+    year >= 100 &&
+    month >= 1 &&
+    month <= 12 &&
+    day >= 1 &&
+    day <= 28 &&
+    hour < 24 &&
+    minute < 60 &&
+    second < 60
+  return isCertain ? Date.UTC(year, month - 1, day, hour, minute, second) : undefined
+}
+
+/** NaN where they are no digits. */
+function twoDigits(text: string, at: number): number {
+  const tens = text.charCodeAt(at) - 48
+  const ones = text.charCodeAt(at + 1) - 48
+  return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : Number.NaN
 }
 
 /** Reads what a file holds as a value of an event's field: the same key, whatever wrote it. undefined: it is none. */

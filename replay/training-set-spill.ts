@@ -13,7 +13,10 @@ export interface WaitingRow {
 }
 
 const bufferBytes = 1 << 16
-const headBytes = 20
+/** Rows that are packed and unpacked at once. */
+const blockRows = 512
+/** Count of a block's rows, and bytes of their values. */
+const headBytes = 8
 
 /**
  * Rows sorted by time, ties in input order: sorted runs on the disk, merged
@@ -22,7 +25,11 @@ const headBytes = 20
 export class SortedRows {
   readonly #path: string
   readonly #runRows: number
-  #pending: WaitingRow[] = []
+  /** By column: an object a row would be moved about by the garbage collector. */
+  #times: number[] = []
+  #indices: number[] = []
+  #values: unknown[][] = []
+  #isSorted = true
   readonly #runs: string[] = []
   #readers: RunReader[] = []
 
@@ -32,9 +39,18 @@ export class SortedRows {
     this.#runRows = runRows
   }
 
-  add(row: WaitingRow): void {
-    this.#pending.push(row)
-    if (this.#pending.length >= this.#runRows) this.#spill()
+  /** The row and its values are the caller's again. Rows come in the order of their indices. */
+  add({ queryMs, index, values }: WaitingRow): void {
+    const count = this.#times.length
+    if (count > 0 && queryMs < this.#times[count - 1]!) this.#isSorted = false
+    this.#times.push(queryMs)
+    this.#indices.push(index)
+    for (let place = 0; place < values.length; place++) {
+      const column = this.#values[place]
+      if (column === undefined) this.#values[place] = [values[place]]
+      else column.push(values[place])
+    }
+    if (count + 1 >= this.#runRows) this.#spill()
   }
 
   /** No more rows come. */
@@ -67,37 +83,45 @@ export class SortedRows {
   }
 
   #spill(): void {
-    if (this.#pending.length === 0) return
-    const rows = this.#pending.sort((one, other) => one.queryMs - other.queryMs || one.index - other.index)
-    this.#pending = []
+    const times = this.#times
+    const count = times.length
+    if (count === 0) return
+    const order = Uint32Array.from({ length: count }, (_, row) => row)
+    // The rows came in the order of their indices.
+    if (!this.#isSorted) order.sort((one, other) => times[one]! - times[other]! || one - other)
     const path = unfinishedName(this.#path, `run-${this.#runs.length}`)
     this.#runs.push(path)
     try {
       const fd = openSync(path, 'w')
       try {
-        let parts: Buffer[] = []
-        let size = 0
-        for (const { queryMs, index, values } of rows) {
-          const packed = packValue(values)
-          const head = Buffer.allocUnsafe(headBytes)
-          head.writeDoubleLE(queryMs, 0)
-          head.writeDoubleLE(index, 8)
-          head.writeUInt32LE(packed.length, 16)
-          parts.push(head, packed)
-          size += headBytes + packed.length
-          if (size >= 1 << 20) {
-            writeAll(fd, Buffer.concat(parts))
-            parts = []
-            size = 0
-          }
+        for (let from = 0; from < count; from += blockRows) {
+          writeAll(fd, this.#block(order.subarray(from, from + blockRows)))
         }
-        writeAll(fd, Buffer.concat(parts))
       } finally {
         closeSync(fd)
       }
     } catch (error) {
       throw unwritable(path, 'written', error)
     }
+    this.#times = []
+    this.#indices = []
+    this.#values = []
+    this.#isSorted = true
+  }
+
+  /** `[ count | bytes of values | times … | indices … | values by column ]` of rows in an order. */
+  #block(order: Uint32Array): Buffer {
+    const count = order.length
+    const numbers = new Float64Array(2 * count)
+    for (let row = 0; row < count; row++) {
+      numbers[row] = this.#times[order[row]!]!
+      numbers[count + row] = this.#indices[order[row]!]!
+    }
+    const packed = packValue(this.#values.map((column) => Array.from(order, (row) => column[row])))
+    const head = Buffer.allocUnsafe(headBytes)
+    head.writeUInt32LE(count, 0)
+    head.writeUInt32LE(packed.length, 4)
+    return Buffer.concat([head, Buffer.from(numbers.buffer), packed])
   }
 }
 
@@ -115,6 +139,10 @@ class RunReader {
   readonly #fd: number
   #buffer = Buffer.alloc(0)
   #at = 0
+  #count = 0
+  #row = 0
+  #numbers = new Float64Array(0)
+  #values: readonly (readonly unknown[])[] = []
   #isClosed = false
 
   constructor(path: string) {
@@ -123,19 +151,35 @@ class RunReader {
   }
 
   advance(): void {
-    if (!this.#need(headBytes)) {
+    if (this.#row === this.#count && !this.#fill()) {
       this.head = undefined
       this.close()
       return
     }
-    const queryMs = this.#buffer.readDoubleLE(this.#at)
-    const index = this.#buffer.readDoubleLE(this.#at + 8)
-    const length = this.#buffer.readUInt32LE(this.#at + 16)
-    this.#at += headBytes
-    this.#need(length)
-    const values = unpackValue(this.#buffer.subarray(this.#at, this.#at + length)) as readonly unknown[]
-    this.#at += length
-    this.head = { queryMs, index, values }
+    const row = this.#row++
+    const columns = this.#values
+    const values = new Array<unknown>(columns.length)
+    for (let place = 0; place < columns.length; place++) values[place] = columns[place]![row]
+    this.head = { queryMs: this.#numbers[row]!, index: this.#numbers[this.#count + row]!, values }
+  }
+
+  /** The next block; false behind the last. */
+  #fill(): boolean {
+    if (!this.#need(headBytes)) return false
+    const count = this.#buffer.readUInt32LE(this.#at)
+    const length = this.#buffer.readUInt32LE(this.#at + 4)
+    const start = headBytes + 16 * count
+    this.#need(start + length)
+    const at = this.#at
+    this.#numbers = new Float64Array(2 * count)
+    new Uint8Array(this.#numbers.buffer).set(this.#buffer.subarray(at + headBytes, at + start))
+    this.#values = unpackValue(
+      this.#buffer.subarray(at + start, at + start + length),
+    ) as readonly (readonly unknown[])[]
+    this.#at += start + length
+    this.#count = count
+    this.#row = 0
+    return true
   }
 
   close(): void {
@@ -181,9 +225,11 @@ export class AnswerFile {
 
   put(index: number, vector: Float64Array): void {
     if (index !== this.#from + this.#count || this.#count === answersAtOnce) this.#flush(index)
+    const buffer = this.#buffer
     const at = this.#count++ * this.#width
-    this.#buffer[at] = 1
-    this.#buffer.set(vector, at + 1)
+    buffer[at] = 1
+    // A vector is short: the loop is faster than a call that copies.
+    for (let place = 1; place < this.#width; place++) buffer[at + place] = vector[place - 1]!
   }
 
   /** Vectors of so many rows from one on, each with 1 ahead of it, or 0 where there is none. */

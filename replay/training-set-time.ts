@@ -115,14 +115,21 @@ export class TimeRows {
     const types = given.map((name) => this.#table.typeOf(name))
     const { width } = this.#asker
     const first = given.length
-    const columns: (unknown[] | Float64Array)[] = this.columns.map((_, place) =>
-      place >= first && place < first + width ? new Float64Array(rowGroup) : [],
+    const columns = this.columns.map(({ type }) =>
+      type === 'double' ? new Float64Array(rowGroup) : new Array<unknown>(rowGroup).fill(null),
     )
     let count = 0
     const flush = () => {
       if (count > 0)
-        write(columns.map((column) => (Array.isArray(column) ? column : column.subarray(0, count))))
-      for (const column of columns) if (Array.isArray(column)) column.length = 0
+        write(
+          columns.map((column) =>
+            column instanceof Float64Array
+              ? column.subarray(0, count)
+              : count === rowGroup
+                ? column
+                : column.slice(0, count),
+          ),
+        )
       count = 0
     }
     let index = 0
@@ -135,9 +142,12 @@ export class TimeRows {
         const atMs = typeof time === 'number' ? time : Number.NaN
         const shaped = this.shape.take(shapeRow(this.#options, chunk.columns, row, index, atMs))
         if (shaped === undefined) continue
-        const put = (place: number, value: unknown) => (columns[place] as unknown[]).push(value)
-        for (let place = 0; place < first; place++)
-          put(place, columnValue(types[place]!, values[place]![row]))
+        for (let place = 0; place < first; place++) {
+          const value = columnValue(types[place]!, values[place]![row])
+          const column = columns[place]!
+          if (column instanceof Float64Array) column[count] = value === null ? Number.NaN : (value as number)
+          else column[count] = value
+        }
         const start = row * (width + 1)
         const isAnswered = answers[start] === 1
         for (let place = 0; place < width; place++) {
@@ -145,8 +155,8 @@ export class TimeRows {
           column[count] = isAnswered ? answers[start + 1 + place]! : Number.NaN
         }
         let at = first + width
-        if (this.shape.hasWeight) put(at++, shaped.weight)
-        if (this.shape.hasSplit) put(at++, shaped.split)
+        if (this.shape.hasWeight) columns[at++]![count] = shaped.weight
+        if (this.shape.hasSplit) columns[at++]![count] = shaped.split
         if (++count >= rowGroup) flush()
       }
     }
@@ -212,6 +222,7 @@ async function readRows(
   const { labels } = options
   const timeOf = timeReader(labels.timeUnit)
   const counted = new RowShape({ ...options, ...(options.classWeights ? { classWeights: new Map() } : {}) })
+  const values: unknown[] = new Array(fields.length)
   let index = 0
   for await (const chunk of table.chunks()) {
     const columns = fields.map(({ column }) => chunk.columns.get(column)!)
@@ -228,7 +239,6 @@ async function readRows(
       }
       tally.firstMs = Math.min(tally.firstMs, time)
       tally.lastMs = Math.max(tally.lastMs, time)
-      const values: unknown[] = new Array(fields.length)
       let isNull = false
       let isUnreadable = false
       for (let place = 0; place < fields.length; place++) {

@@ -99,6 +99,9 @@ export type TrainingSetReport = PositionReport | TimeReport
 
 const defaultRowGroup = 20_000
 
+/** The fold starts anew if it is broken off, so checkpoints are for its memory's sake alone: few will do. */
+const foldTask: TaskOptions = { checkpointEvents: 2_000_000, checkpointMs: Number.POSITIVE_INFINITY }
+
 /**
  * A table of labels and features for training, folded from the log by the
  * code that serves the features.
@@ -122,7 +125,7 @@ export async function trainingSet(options: TrainingSetOptions): Promise<Training
   const format = options.format ?? formatOf(options.out)
   sweepUnfinished(options.out)
   const { features = [] } = options
-  const settled = { ...options, rowGroup, format }
+  const settled = { ...options, rowGroup, format, task: { ...foldTask, ...options.task } }
   return options.labels === undefined
     ? byPosition(settled, modelOf(declaration, options.model), features)
     : byTime(settled, options.labels, features)
