@@ -2,6 +2,7 @@ import { Observable, type Subscriber } from 'rxjs'
 import { EngineError } from '../state/contracts/engine-error.ts'
 import type { TimestampMs } from '../state/contracts/units.ts'
 import type { Database } from '../state/store/database.ts'
+import { KeyWindowStore } from '../state/store/key-window-store.ts'
 import type { KeyedStore } from '../state/store/keyed-store.ts'
 import { orderedStore } from '../state/store/ordered-store.ts'
 import type { PackedKey } from '../state/store/packed-key.ts'
@@ -61,7 +62,7 @@ export class Graph implements TaskGraph {
   readonly drops = new DropCounter()
   /** Who hears of the records of a topic; plain lists, since a subject makes a closure for every record. */
   readonly #sources = new Map<string, Subscriber<TaskRecord>[]>()
-  readonly #named = new Map<string, OrderedStore<unknown> | WindowStore>()
+  readonly #named = new Map<string, OrderedStore<unknown> | WindowStore | KeyWindowStore>()
   readonly #parts: readonly GraphPart[]
   readonly #context: GraphContext
   readonly #views: ReadonlyMap<string, ViewState>
@@ -201,6 +202,13 @@ export class Graph implements TaskGraph {
         graph.#named.set(name, store)
         return store
       },
+      keyWindowStore(name, width, columns) {
+        const store = new KeyWindowStore(name, width, columns)
+        if (graph.#named.has(name))
+          throw new RangeError(`store "${name}" is asked for twice; names are unique`)
+        graph.#named.set(name, store)
+        return store
+      },
       drop(drop: Drop) {
         graph.drops.count(drop)
       },
@@ -219,10 +227,11 @@ export class Graph implements TaskGraph {
       ofTopics(topics) {
         graph.#topicTimes ??= new TopicTimes()
         const clock = graph.#topicTimes.clock(topics)
-        const { store, windowStore, drop, deadLetter, functionFailed, onBatchEnd } = this
+        const { store, windowStore, keyWindowStore, drop, deadLetter, functionFailed, onBatchEnd } = this
         return {
           store,
           windowStore,
+          keyWindowStore,
           drop,
           deadLetter,
           functionFailed,

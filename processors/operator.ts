@@ -1,6 +1,7 @@
 import type { Observable, OperatorFunction } from 'rxjs'
 import type { DurationMs, TimestampMs } from '../state/contracts/units.ts'
 import type { RecordHeader } from '../state/log/record-batch.ts'
+import type { KeyWindowStore } from '../state/store/key-window-store.ts'
 import type { OrderedStore } from '../state/store/state-store.ts'
 import type { WindowStore } from '../state/store/window-store.ts'
 
@@ -45,6 +46,8 @@ export interface OperatorContext {
   store<Value>(name: string): OrderedStore<Value>
   /** Windows of `width` doubles each under `name`, kept the same way; `columns` says what the doubles are. */
   windowStore(name: string, width: number, columns: string): WindowStore
+  /** The same for windows that each key has at times of its own; without `columns` each has a value beside its doubles. */
+  keyWindowStore(name: string, width: number, columns: string | undefined): KeyWindowStore
   drop(drop: Drop): void
   /** Sends the record to the dead-letter topic with this reason. */
   deadLetter(record: StreamRecord, reason: string): void

@@ -2,6 +2,7 @@ import { type Observable, Subject } from 'rxjs'
 import type { DurationMs, TimestampMs } from '../../state/contracts/units.ts'
 import type { RecordHeader } from '../../state/log/record-batch.ts'
 import type { Database, DatabaseWrite } from '../../state/store/database.ts'
+import { KeyWindowStore } from '../../state/store/key-window-store.ts'
 import { orderedStore } from '../../state/store/ordered-store.ts'
 import type { OrderedStore } from '../../state/store/state-store.ts'
 import { WindowStore } from '../../state/store/window-store.ts'
@@ -61,7 +62,7 @@ const driverStore = 'stream-driver'
 export class StreamDriver {
   readonly #inputs = new Map<string, Subject<StreamRecord>>()
   readonly #outputs = new Map<string, StreamRecord[]>()
-  readonly #stores = new Map<string, OrderedStore<unknown> | WindowStore>()
+  readonly #stores = new Map<string, OrderedStore<unknown> | WindowStore | KeyWindowStore>()
   readonly #callbacks: ((streamTimeMs: TimestampMs) => void)[] = []
   readonly #batchCallbacks: (() => void)[] = []
   readonly #own: OrderedStore<DriverClock | number>
@@ -207,6 +208,13 @@ export class StreamDriver {
         if (driver.#stores.has(name))
           throw new RangeError(`store "${name}" is asked for twice; names are unique`)
         const store = new WindowStore(name, width, columns)
+        driver.#stores.set(name, store)
+        return store
+      },
+      keyWindowStore: (name, width, columns) => {
+        if (driver.#stores.has(name))
+          throw new RangeError(`store "${name}" is asked for twice; names are unique`)
+        const store = new KeyWindowStore(name, width, columns)
         driver.#stores.set(name, store)
         return store
       },

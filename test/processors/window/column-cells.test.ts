@@ -8,6 +8,7 @@ import { sum } from '../../../processors/aggregate/sum.ts'
 import { variance } from '../../../processors/aggregate/variance.ts'
 import { windowFolds } from '../../../processors/window/column-window-fold.ts'
 import { compactKey, expandKey } from '../../../processors/window/compact-key.ts'
+import { sliding } from '../../../processors/window/sliding-windows.ts'
 import { hopping, tumbling } from '../../../processors/window/time-windows.ts'
 import type { WindowClosing, WindowEmit, WindowResult } from '../../../processors/window/window.ts'
 import { windowAggregate } from '../../../processors/window/window-aggregate.ts'
@@ -89,6 +90,30 @@ describe('windows in columns', () => {
         expect(got).toEqual(wanted)
       }),
       { numRuns: 400 },
+    )
+  })
+
+  test('of a key at times of its own too give what windows with states beside their rows give', async () => {
+    const cases = fc.record({
+      records: piped,
+      emit: fc.constantFrom<WindowEmit>('update', 'close', 'update-and-close', 'end'),
+      windows: fc.constantFrom<Windows>(
+        sliding({ differenceMs: 9, graceMs: 6 }),
+        sliding({ differenceMs: 5, graceMs: 0, report: 'record-ends' }),
+      ),
+      closing: fc.constantFrom<WindowClosing>('partition', 'key', { disorderMs: 5 }),
+      restarts: fc.uniqueArray(fc.nat(40), { maxLength: 3 }),
+    })
+    await fc.assert(
+      fc.asyncProperty(cases, async ({ records, emit, windows, closing, restarts }) => {
+        const wanted = await runGraph(graphOf(objects, windows, emit, closing), records, { flushMs: 1_000 })
+        const got = await runGraph(graphOf(fold, windows, emit, closing), records, {
+          restarts,
+          flushMs: 1_000,
+        })
+        expect(got).toEqual(wanted)
+      }),
+      { numRuns: 200 },
     )
   })
 

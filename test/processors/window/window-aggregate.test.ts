@@ -138,6 +138,36 @@ describe('windows, when nothing comes later than the grace', () => {
     )
   })
 
+  it('sliding: each record tells once of each window that it is in, new ones and those of before', async () => {
+    await fc.assert(
+      fc.asyncProperty(piped, fc.integer({ min: 1, max: 10 }), async (records, differenceMs) => {
+        const later = records.map(
+          ([input, record]): Piped => [input, { ...record, timestampMs: record.timestampMs + 1_000 }],
+        )
+        const { outputs } = await runGraph(
+          graphOf(sliding({ differenceMs, graceMs: 1_000 }), 'update'),
+          later,
+        )
+        const told = outputs['out']!.map((record) => {
+          const { key, startMs } = (record as WindowResult<string>).key
+          return `${record.offset} ${key} ${startMs}`
+        })
+        expect(new Set(told).size).toBe(told.length)
+        // The last word on each window holds all of its records.
+        const last = new Map(outputs['out']!.map((record) => [JSON.stringify(record.key), rowOf(record)]))
+        const expected: unknown[] = []
+        for (const [key, given] of byKey(later)) {
+          const starts = new Set(given.flatMap(({ atMs }) => [atMs - differenceMs, atMs + 1]))
+          for (const startMs of starts) {
+            const inside = given.filter(({ atMs }) => atMs >= startMs && atMs <= startMs + differenceMs)
+            if (inside.length > 0) expected.push(rowsOf(key, startMs, startMs + differenceMs, inside))
+          }
+        }
+        expect(sorted([...last.values()])).toEqual(sorted(expected))
+      }),
+    )
+  })
+
   it('count windows: every so many records of a key, by arrival', async () => {
     const counts = fc
       .integer({ min: 1, max: 5 })
