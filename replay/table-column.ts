@@ -35,11 +35,19 @@ export interface TableChunk {
   readonly columns: ReadonlyMap<string, readonly unknown[]>
 }
 
+/** What is wanted of a table's rows. */
+export interface ChunkOptions {
+  /** Only these columns; all unless given. */
+  readonly names?: readonly string[]
+  /** Text of a column that is known to be one of whole numbers may come as numbers. */
+  readonly asTyped?: boolean
+}
+
 export interface TableReader {
   /** In the order of the file. */
   readonly names: readonly string[]
   /** A column's type: known from the schema, or from the values of all chunks read so far. */
   typeOf(name: string): ColumnType
   /** Reads from the beginning, each time it is asked. */
-  chunks(): AsyncIterable<TableChunk>
+  chunks(options?: ChunkOptions): AsyncIterable<TableChunk>
 }

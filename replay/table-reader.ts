@@ -11,7 +11,14 @@ import {
   type SchemaTree,
 } from 'hyparquet'
 import { EngineError } from '../state/contracts/engine-error.ts'
-import type { ColumnType, TableChunk, TableColumn, TableFormat, TableReader } from './table-column.ts'
+import type {
+  ChunkOptions,
+  ColumnType,
+  TableChunk,
+  TableColumn,
+  TableFormat,
+  TableReader,
+} from './table-column.ts'
 import { csvTable, ndjsonTable } from './table-reader-text.ts'
 
 export const chunkRows = 20_000
@@ -96,11 +103,11 @@ class ParquetReader implements TableReader {
     return this.#types.get(name) ?? 'string'
   }
 
-  async *chunks(): AsyncGenerator<TableChunk> {
+  async *chunks({ names = this.names }: ChunkOptions = {}): AsyncGenerator<TableChunk> {
     for (const { rowStart, rowEnd } of this.#scan.ranges) {
       const columns = new Map<string, ArrayLike<unknown>>()
       try {
-        for (const column of this.names) {
+        for (const column of names) {
           columns.set(column, await this.#scan.readColumn({ column, rowStart, rowEnd }))
         }
       } catch (error) {

@@ -133,7 +133,7 @@ export class TimeRows {
       count = 0
     }
     let index = 0
-    for await (const chunk of this.#table.chunks()) {
+    for await (const chunk of this.#table.chunks({ asTyped: true })) {
       const values = given.map((name) => chunk.columns.get(name)!)
       const answers = this.#answers.read(index, chunk.count)
       const times = chunk.columns.get(labels.time)!
@@ -224,15 +224,17 @@ async function readRows(
   const counted = new RowShape({ ...options, ...(options.classWeights ? { classWeights: new Map() } : {}) })
   const values: unknown[] = new Array(fields.length)
   let index = 0
-  for await (const chunk of table.chunks()) {
+  // Counting the rows that will be kept takes what the options speak of.
+  const counts = options.classWeights === 'balanced'
+  const names = [...new Set([labels.time, ...fields.map(({ column }) => column)])]
+  for await (const chunk of table.chunks(counts ? {} : { names })) {
     const columns = fields.map(({ column }) => chunk.columns.get(column)!)
     const times = chunk.columns.get(labels.time)!
     for (let row = 0; row < chunk.count; row++, index++) {
       tally.rows++
       const time = timeOf(times[row])
       const atMs = typeof time === 'number' ? time : Number.NaN
-      if (options.classWeights === 'balanced')
-        counted.take(shapeRow(options, chunk.columns, row, index, atMs))
+      if (counts) counted.take(shapeRow(options, chunk.columns, row, index, atMs))
       if (typeof time !== 'number') {
         tally[time === 'null' ? 'nullTime' : 'unreadableTime']++
         continue

@@ -33,6 +33,49 @@ test('any text in CSV comes back, with line breaks, commas and quotes in it', as
   )
 })
 
+test('fields are the same with quotes and without, and whole numbers come typed the second time where they are asked so', async () => {
+  const field = fc.oneof(
+    fc.integer({ min: -30, max: 30_000 }).map(String),
+    fc.bigInt({ min: -(10n ** 19n), max: 10n ** 19n }).map(String),
+    fc.constantFrom(
+      '',
+      '0',
+      '007',
+      '2018',
+      '1.5',
+      'x\ry',
+      'true',
+      '\u00e9',
+      '123456789012345',
+      '1234567890123456',
+    ),
+  )
+  // An empty line is no record, so the first field is never empty.
+  const rowsOf = fc.array(fc.tuple(fc.constantFrom('a', '12', '90210'), field, field), { maxLength: 12 })
+  await fc.assert(
+    fc.asyncProperty(rowsOf, fc.constantFrom('\n', '\r\n'), async (rows, end) => {
+      const plain = `${['x,y,z', ...rows.map((row) => row.join(','))].join(end)}${end}`
+      const orNull = (text: string) => (text === '' ? null : text)
+      const found = await read('plain.csv', plain, 'csv')
+      expect(found.rows).toEqual(rows.map((row) => row.map(orNull)))
+      const line = (row: readonly string[]) => row.map((text) => text && quoted(text)).join(',')
+      const other = await read('quoted.csv', ['x,y,z', ...rows.map(line)].join(end), 'csv')
+      expect(other).toEqual(found)
+
+      const table = await openTable(join(folder, 'plain.csv'), 'csv')
+      for await (const _ of table.chunks());
+      for await (const { columns } of table.chunks({ names: ['z'], asTyped: true })) {
+        expect([...columns.keys()]).toEqual(['z'])
+        const isLong = table.typeOf('z') === 'long'
+        const typed = ([, , text]: readonly string[]) =>
+          isLong && /^\d{1,3}$|^\d{5,15}$/.test(text!) && !/^0\d/.test(text!) ? Number(text) : orNull(text!)
+        expect(columns.get('z')).toEqual(rows.map(typed))
+      }
+    }),
+    { numRuns: 60 },
+  )
+})
+
 test('the types of text columns are those that all values fit', async () => {
   const lines = [
     '\uFEFFlong,double,flag,postcode,mixed,none,text',
