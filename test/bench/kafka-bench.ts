@@ -11,7 +11,7 @@ import { heirs, killAtHalf } from './kafka-kill.ts'
 import { expectedThirtyDayCounts, type ThirtyDayCounts } from './thirty-day-counts.ts'
 
 /*
- *     npm run bench:kafka -- transactions.csv.gz [--events N] [--only TEXT] [--peer DIR] [--kill] [--broker-pid ID]
+ *     npm run bench:kafka -- transactions.csv.gz [--events N] [--runs N] [--only TEXT] [--peer DIR] [--kill] [--broker-pid ID]
  *
  * Jobs P1 (nine windows of each transaction, one output for each window that
  * a commit touched; job P2A on the cluster) and P1b (30 windowed features
@@ -71,6 +71,7 @@ const optionOf = (name: string): string | undefined => {
 const csv = args.find((each) => each.endsWith('.csv.gz'))
 const events = Math.min(all, Number(optionOf('--events') ?? all))
 const only = optionOf('--only') ?? ''
+const runs = Number(optionOf('--runs') ?? 1)
 
 /** Runs a child to its end; its lines, the last of each kind. */
 async function childLines(command: readonly string[]): Promise<ReadonlyMap<string, Line>> {
@@ -219,7 +220,9 @@ async function peerRows(folder: string, path: string, broker: KafkaBroker): Prom
   try {
     const cut = await firstRows(path, work)
     for (const job of peerJobs) {
-      if (peerName(job).includes(only)) print(await theirs(job, folder, cut, broker))
+      for (let run = 0; run < runs && peerName(job).includes(only); run++) {
+        print(await theirs(job, folder, cut, broker))
+      }
     }
     if (!args.includes('--kill')) return
     const options = ['--job', 'p1', '--kill-at', '0.5', '--session', `${sessionTimeoutMs}`, '--count', 'no']
@@ -271,7 +274,9 @@ async function main(path: string): Promise<void> {
     process.stdout.write(
       `${events} transactions\n| job | events/s | CPU s | CPU µs an event | events a CPU second | broker's CPU s | peak MB | outcome |\n|---|---|---|---|---|---|---|---|\n`,
     )
-    for (const job of jobs) if (ourName(job).includes(only)) print(await ours(job, path, broker))
+    for (const job of jobs) {
+      for (let run = 0; run < runs && ourName(job).includes(only); run++) print(await ours(job, path, broker))
+    }
     if (args.includes('--kill')) await printKills(path, broker)
     const peer = optionOf('--peer')
     if (peer === undefined) process.stdout.write('\nWITHOUT KAFKA STREAMS: give its folder by --peer\n')
