@@ -33,6 +33,8 @@ export interface AlteredView extends MeaningDiff {
 export class ViewRegistry {
   /** By view, its versions in ascending order. */
   readonly views = new Map<string, Map<number, RegisteredView>>()
+  /** By view and version: when an engine declared it for the first time. */
+  readonly #firstSeenMs = new Map<string, TimestampMs>()
 
   readonly #bound: BoundContract<FeatureViewEvent>
 
@@ -57,6 +59,11 @@ export class ViewRegistry {
       offset = batch.nextOffset
     }
     return registry
+  }
+
+  /** When an engine declared this version for the first time; `at` of a registered view is when it did last. */
+  firstSeenMs({ view, version }: Pick<RegisteredView, 'view' | 'version'>): TimestampMs {
+    return this.#firstSeenMs.get(versionOf(view, version)) ?? Number.NaN
   }
 
   /** Views that the log has under the declared version with another meaning. */
@@ -120,9 +127,13 @@ export class ViewRegistry {
   #take(registered: RegisteredView): void {
     const versions = this.views.get(registered.view) ?? new Map<number, RegisteredView>()
     versions.set(registered.version, registered)
+    const name = versionOf(registered.view, registered.version)
+    if (!this.#firstSeenMs.has(name)) this.#firstSeenMs.set(name, registered.at)
     this.views.set(registered.view, new Map([...versions].sort(([left], [right]) => left - right)))
   }
 }
+
+const versionOf = (view: string, version: number): string => `${version} ${view}`
 
 /** Models and streams that read a view. */
 export const usersOf = (

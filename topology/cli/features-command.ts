@@ -1,12 +1,25 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Declaration } from '../../models/declaration.ts'
 import type { FeatureValue } from '../../processors/feature/feature-value.ts'
 import type { ViewMeaning } from '../../processors/feature/view-meaning.ts'
+import { ViewRegistry } from '../../replay/view-registry.ts'
 import { EngineError } from '../../state/contracts/engine-error.ts'
 import { Engine } from '../runtime/engine.ts'
-import { folderViews } from '../runtime/folder-replay.ts'
 import { CliError } from './cli-error.ts'
 import { runningDoor, topologyOf } from './data-folder.ts'
 import { callDoor } from './door-client.ts'
-import { dotOf, lineageOf, mermaidOf, viewsOf } from './feature-registry.ts'
+import {
+  dotOf,
+  lineageOf,
+  lineageOfLog,
+  mermaidOf,
+  type VersionEntry,
+  type ViewEntry,
+  viewsOf,
+  viewsWithLog,
+} from './feature-registry.ts'
+import { openSource, type ReplaySourceOptions } from './replay-source.ts'
 import { table } from './table.ts'
 
 export interface FeaturesGetOptions {
@@ -23,90 +36,151 @@ interface FeatureValues {
   readonly features: Readonly<Record<string, FeatureValue>>
 }
 
-export interface FeaturesOptions {
-  readonly data: string
-  readonly topology?: string
-  readonly json?: boolean
+export interface FeaturesOptions extends ReplaySourceOptions {}
+
+/** The declaration of a module, with what the log knows of its views where one is named. */
+interface KnownViews {
+  readonly declaration: Declaration
+  readonly registry?: ViewRegistry
 }
 
-/** `features list`: every view, and the models and streams that read it. */
+/** Without a log it is the module's word alone; a folder where nothing ran yet has none. */
+async function knownViews(options: FeaturesOptions): Promise<KnownViews> {
+  const { kafka, topology } = options
+  const data = options.data ?? (topology === undefined ? '.' : undefined)
+  const hasLog = kafka !== undefined || (data !== undefined && existsSync(join(data, 'log')))
+  if (hasLog) return await readViews({ ...options, ...(data === undefined ? {} : { data }) })
+  if (options.kafkaConfig !== undefined || options.registry !== undefined) {
+    throw new CliError('--kafka-config and --registry go with --kafka: name the cluster too')
+  }
+  return { declaration: await topologyOf(data ?? '.', topology) }
+}
+
+async function readViews(options: FeaturesOptions): Promise<Required<KnownViews>> {
+  const { declaration, wiring } = await openSource(options)
+  try {
+    return { declaration, registry: await ViewRegistry.read(declaration.name, wiring.log, wiring.registry) }
+  } finally {
+    await wiring.close()
+  }
+}
+
+const entriesOf = ({ declaration, registry }: KnownViews): readonly ViewEntry[] =>
+  registry === undefined ? viewsOf(declaration) : viewsWithLog(declaration, registry)
+
+const timeText = (atMs: number): string => new Date(atMs).toISOString()
+
+/** `features list`: every view, the models and streams that read it, and which versions the log has since when. */
 export async function featuresListCommand(options: FeaturesOptions): Promise<number> {
-  const declaration = await topologyOf(options.data, options.topology)
-  const views = viewsOf(declaration)
+  const known = await knownViews(options)
+  const views = entriesOf(known)
   if (options.json) for (const view of views) process.stdout.write(`${JSON.stringify(view)}\n`)
   else {
-    const rows = views.map(({ view, version, entity, owner, freshness, features, usedBy }) => [
-      view,
-      String(version),
-      entity.join(', '),
-      owner,
-      freshness,
-      String(features.length),
-      usedBy.join(', '),
-    ])
-    process.stdout.write(
-      `${table(['view', 'version', 'entity', 'owner', 'freshness', 'features', 'used by'], rows)}\n`,
-    )
+    const header = ['view', 'version', 'entity', 'owner', 'freshness', 'features', 'used by']
+    if (known.registry !== undefined) header.push('on the log', 'first seen', 'declared')
+    const rows = views.map(({ view, version, entity, owner, freshness, features, usedBy, ...rest }) => {
+      const row = [
+        view,
+        String(version),
+        entity.join(', '),
+        owner,
+        freshness,
+        String(features.length),
+        usedBy.join(', '),
+      ]
+      const { versions = [], isDeclared } = rest
+      const [first] = versions
+      return known.registry === undefined
+        ? row
+        : [
+            ...row,
+            versions.map((each) => `v${each.version}`).join(', ') || '-',
+            first === undefined ? '-' : timeText(Math.min(...versions.map(({ firstSeenAt }) => firstSeenAt))),
+            isDeclared ? 'yes' : 'no more',
+          ]
+    })
+    process.stdout.write(`${table(header, rows)}\n`)
   }
   return 0
 }
 
-/** `features show`: one view with all that it declares. */
+/** `features show`: one view with all that it declares, and its versions on the log. */
 export async function featuresShowCommand(name: string, options: FeaturesOptions): Promise<number> {
-  const declaration = await topologyOf(options.data, options.topology)
-  const found = viewsOf(declaration).find(({ view }) => view === name)
+  const entries = entriesOf(await knownViews(options))
+  const found = entries.find(({ view }) => view === name)
   if (found === undefined) {
-    const known = declaration.views.map((view) => view.name).join(', ')
+    const known = entries.map(({ view }) => view).join(', ')
     throw new CliError(`feature view "${name}" does not exist; known views: ${known || 'none'}`)
   }
   if (options.json) process.stdout.write(`${JSON.stringify(found)}\n`)
   else {
-    const { view, version, description, entity, owner, freshness, usedBy } = found
+    const { view, version, description, entity, owner, freshness, usedBy, versions, isDeclared } = found
     const rows = found.features.map(({ feature, of, from, over, hop }) => [feature, of, from, over, hop])
     process.stdout.write(`${view} (version ${version}): ${description}
   about      ${entity.join(', ')}
   owner      ${owner}
   freshness  ${freshness}
   used by    ${usedBy.join(', ') || 'nobody'}
-
+${isDeclared ? '' : '  declared   no more: this is the newest version of the log\n'}
 ${table(['feature', 'what', 'from', 'window', 'hop'], rows)}
 `)
+    if (versions !== undefined) process.stdout.write(`\n${versionsText(versions)}\n`)
   }
   return 0
+}
+
+function versionsText(versions: readonly VersionEntry[]): string {
+  if (versions.length === 0) return 'the log has no version of it yet: no engine has run with it'
+  const rows = versions.map(({ version, firstSeenAt, declaredAt, owner, features, events, usedBy }) => [
+    String(version),
+    timeText(firstSeenAt),
+    timeText(declaredAt),
+    owner,
+    String(features.length),
+    events.join(', '),
+    usedBy.join(', ') || 'nobody',
+  ])
+  const header = ['version', 'first seen', 'last declared', 'owner', 'features', 'from', 'used by']
+  return `on the log\n${table(header, rows)}`
 }
 
 /** `features versions`: every version of every view that the log knows, as it was declared last. */
 export async function featuresVersionsCommand(options: FeaturesOptions): Promise<number> {
-  const topology = await topologyOf(options.data, options.topology)
-  const { views } = await folderViews({ topology, data: options.data })
-  const registered = [...views.values()].flatMap((versions) => [...versions.values()])
+  const { registry } = await readViews(options)
+  const registered = [...registry.views.values()].flatMap((versions) => [...versions.values()])
   if (options.json) {
-    for (const { meaning, ...rest } of registered) {
-      process.stdout.write(`${JSON.stringify({ ...rest, meaning: JSON.parse(meaning) })}\n`)
+    for (const view of registered) {
+      const { meaning, ...rest } = view
+      const firstSeenAt = registry.firstSeenMs(view)
+      process.stdout.write(`${JSON.stringify({ ...rest, firstSeenAt, meaning: JSON.parse(meaning) })}\n`)
     }
     return 0
   }
-  const rows = registered.map(({ view, version, at, owner, meaning, usedBy }) => {
-    const { features } = JSON.parse(meaning) as ViewMeaning
+  const rows = registered.map((each) => {
+    const { features } = JSON.parse(each.meaning) as ViewMeaning
     return [
-      view,
-      String(version),
-      new Date(at).toISOString(),
-      owner,
+      each.view,
+      String(each.version),
+      timeText(registry.firstSeenMs(each)),
+      timeText(each.at),
+      each.owner,
       String(Object.keys(features).length),
-      usedBy.join(', '),
+      each.usedBy.join(', '),
     ]
   })
-  process.stdout.write(`${table(['view', 'version', 'declared', 'owner', 'features', 'used by'], rows)}\n`)
+  const header = ['view', 'version', 'first seen', 'declared', 'owner', 'features', 'used by']
+  process.stdout.write(`${table(header, rows)}\n`)
   return 0
 }
 
-/** `features lineage`: events, features and models as a graph, in Mermaid or DOT. */
+/** `features lineage`: events, features and models as a graph, in Mermaid or DOT; with a log, of every version there. */
 export async function featuresLineageCommand(
-  options: FeaturesOptions & { readonly dot?: boolean },
+  options: FeaturesOptions & { readonly dot?: boolean; readonly features?: boolean },
 ): Promise<number> {
-  const declaration = await topologyOf(options.data, options.topology)
-  const edges = lineageOf(declaration)
+  const { declaration, registry } = await knownViews(options)
+  const each = options.features === true
+  const edges =
+    registry === undefined ? lineageOf(declaration, { each }) : lineageOfLog(declaration, registry, { each })
   if (options.json) for (const edge of edges) process.stdout.write(`${JSON.stringify(edge)}\n`)
   else process.stdout.write(options.dot ? dotOf(edges) : mermaidOf(edges))
   return 0

@@ -43,13 +43,6 @@ export const withSource = (command: Command): Command =>
 export const placesHelp = `Places of the log are a time (2024-05-01, 2024-05-01T12:00:00Z, milliseconds), a record ("ratings[0]:500": where
 the engine had read all of it before that offset) or a commit ("#1234": before its batch).`
 
-/** Commands that need the declaration and no data: of a module, or of the folder where it ran last. */
-export const withDeclaration = (command: Command): Command =>
-  command
-    .option('--topology <module>', 'module of the topology')
-    .option('--data <dir>', 'folder where it ran last, in place of --topology', '.')
-    .option('--json', 'print JSON, one value a line')
-
 export const withCluster = (command: Command): Command =>
   command
     .requiredOption('--kafka <brokers>', 'the Kafka cluster: host:port, several with commas')

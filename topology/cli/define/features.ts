@@ -1,30 +1,54 @@
 import { type Command, Option } from 'commander'
 import { act } from './act.ts'
-import { withDeclaration, withTopology } from './command-options.ts'
+import { withSource, withTopology } from './command-options.ts'
+
+const ofLog = `With --topology alone it is the module's word. With --data of a folder where it ran, or --kafka, also what the log
+has of its views: all versions, since when, and who used them, those that the module declares no more included.
+Without any of them it is the module that ran in the working folder.`
 
 export function defineFeatures(program: Command): void {
   const features = program.command('features').description('look at features')
-  withDeclaration(features.command('list').description('the feature views, and who uses them')).action(
-    (options) => act(async () => (await import('../features-command.ts')).featuresListCommand(options)),
-  )
-  withDeclaration(features.command('show <view>').description('one view with its features')).action(
-    (view: string, options) =>
+  withSource(features.command('list').description('the feature views, who uses them, and since when'))
+    .addHelpText(
+      'after',
+      `
+${ofLog}
+
+Examples:
+  headwater features list --topology ./topology.ts
+  headwater features list --data .headwater/shop
+  headwater features list --kafka localhost:9092 --topology ./topology.ts --json`,
+    )
+    .action((options) =>
+      act(async () => (await import('../features-command.ts')).featuresListCommand(options)),
+    )
+  withSource(features.command('show <view>').description('one view with its features and its versions'))
+    .addHelpText(
+      'after',
+      `\n${ofLog}\n\nExample:\n  headwater features show customer-spend --data .headwater/shop`,
+    )
+    .action((view: string, options) =>
       act(async () => (await import('../features-command.ts')).featuresShowCommand(view, options)),
-  )
-  withTopology(
+    )
+  withSource(
     features
       .command('versions')
       .description('every version of every view that the log knows, and since when'),
   ).action((options) =>
     act(async () => (await import('../features-command.ts')).featuresVersionsCommand(options)),
   )
-  withDeclaration(
-    features.command('lineage').description('events, features and models as a graph in Mermaid'),
-  )
+  withSource(features.command('lineage').description('events, features and models as a graph in Mermaid'))
     .option('--dot', 'for Graphviz instead')
+    .option('--features', 'with a node for each feature, between the events and its view')
     .addHelpText(
       'after',
-      '\nExample:\n  headwater features lineage --topology ./topology.ts --dot | dot -Tsvg > lineage.svg',
+      `
+${ofLog}
+There a version that the module does not declare any more "was read by" those who read it last.
+
+Examples:
+  headwater features lineage --topology ./topology.ts --dot | dot -Tsvg > lineage.svg
+  headwater features lineage --data .headwater/shop --features`,
     )
     .action((options) =>
       act(async () => (await import('../features-command.ts')).featuresLineageCommand(options)),
