@@ -1,7 +1,8 @@
 import type { ColumnChunk, SchemaElement } from 'hyparquet'
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer'
-import { WordColumns } from './parquet-words.ts'
 import type { ByteSink, ColumnType, ColumnValues, TableColumn, TableWriter } from './table-column.ts'
+import { TextPages } from './text-pages.ts'
+import { WordPages } from './word-pages.ts'
 
 /** hyparquet's writer over a sink: what is encoded leaves the memory by the megabyte. */
 class SinkWriter extends ByteWriter {
@@ -32,7 +33,8 @@ export class ParquetTable implements TableWriter {
   readonly #columns: readonly TableColumn[]
   readonly #sink: SinkWriter
   readonly #writer: ParquetWriter
-  readonly #words = new WordColumns()
+  readonly #words = new WordPages()
+  readonly #texts: TextPages
 
   constructor(sink: ByteSink, columns: readonly TableColumn[]) {
     this.#columns = columns
@@ -42,6 +44,7 @@ export class ParquetTable implements TableWriter {
       schema: [{ name: 'root', num_children: columns.length }, ...columns.flatMap(schemaOf)],
       createdBy: 'headwater',
     })
+    this.#texts = new TextPages(this.#writer.compressors.SNAPPY)
   }
 
   write(columns: readonly ColumnValues[]): void {
@@ -69,6 +72,7 @@ export class ParquetTable implements TableWriter {
     if (numbers !== undefined) {
       return [this.#words.write(this.#sink, name, type === 'double' ? 'DOUBLE' : 'INT64', numbers)]
     }
+    if (type === 'string') return [this.#texts.write(this.#sink, name, values as readonly unknown[])]
     // The library writes groups only: one of this column alone, whose chunk then joins the others'.
     const writer = this.#writer
     writer.write({ columnData: [{ name, data: physical(type, values) }], rowGroupSize: rows })

@@ -81,3 +81,27 @@ test('values that repeat take a dictionary and bits, others eight bytes each', (
   expect(sizes(other)[0]).toBeGreaterThan(8 * rows)
   expect(sizes(other)[0]).toBeLessThan(8 * rows + 100)
 })
+
+test('texts are read back as they were, with bounds in the order of their bytes, of which the footer keeps 16', async () => {
+  const texts = fc.oneof(
+    fc.array(fc.option(fc.string({ unit: 'binary', maxLength: 4 }))),
+    fc.array(fc.constantFrom(null, '', 'one', '\u{1f30a}', '\uffee'), { minLength: 20, maxLength: 200 }),
+  )
+  const only: readonly TableColumn[] = [{ name: 'text', type: 'string' }]
+  await fc.assert(
+    fc.asyncProperty(texts, async (rows) => {
+      const parts: Uint8Array[] = []
+      const table = new ParquetTable({ write: (bytes) => parts.push(bytes.slice()) }, only)
+      table.write([rows])
+      table.finish({})
+      const file = new Uint8Array(Buffer.concat(parts)).buffer
+      expect(await parquetReadObjects({ file })).toEqual(rows.map((text) => ({ text })))
+
+      const known = rows.flatMap((text) => (text === null ? [] : [Buffer.from(text)]))
+      const sorted = known.sort(Buffer.compare).map(String)
+      const found = parquetMetadata(file).row_groups[0]?.columns[0]?.meta_data?.statistics
+      expect([found?.min_value, found?.max_value]).toEqual([sorted[0], sorted.at(-1)])
+    }),
+    { numRuns: 100 },
+  )
+})
