@@ -8,6 +8,7 @@ import { sum } from '../../../processors/aggregate/sum.ts'
 import { variance } from '../../../processors/aggregate/variance.ts'
 import { windowFolds } from '../../../processors/window/column-window-fold.ts'
 import { compactKey, expandKey } from '../../../processors/window/compact-key.ts'
+import { session } from '../../../processors/window/session-windows.ts'
 import { sliding } from '../../../processors/window/sliding-windows.ts'
 import { hopping, tumbling } from '../../../processors/window/time-windows.ts'
 import type { WindowClosing, WindowEmit, WindowResult } from '../../../processors/window/window.ts'
@@ -100,6 +101,8 @@ describe('windows in columns', () => {
       windows: fc.constantFrom<Windows>(
         sliding({ differenceMs: 9, graceMs: 6 }),
         sliding({ differenceMs: 5, graceMs: 0, report: 'record-ends' }),
+        session({ gapMs: 4, graceMs: 6 }),
+        session({ gapMs: 3, graceMs: 0, bounds: 'half-open' }),
       ),
       closing: fc.constantFrom<WindowClosing>('partition', 'key', { disorderMs: 5 }),
       restarts: fc.uniqueArray(fc.nat(40), { maxLength: 3 }),
@@ -113,7 +116,24 @@ describe('windows in columns', () => {
         })
         expect(got).toEqual(wanted)
       }),
-      { numRuns: 200 },
+      { numRuns: 300 },
+    )
+  })
+
+  test('of sessions count and start over as those with states beside their rows do', async () => {
+    const cases = fc.record({
+      records: piped,
+      purge: fc.boolean(),
+      closing: fc.constantFrom<WindowClosing>('partition', 'key'),
+      restarts: fc.uniqueArray(fc.nat(40), { maxLength: 3 }),
+    })
+    await fc.assert(
+      fc.asyncProperty(cases, async ({ records, purge, closing, restarts }) => {
+        const windows = session({ gapMs: 4, graceMs: 6 })
+        const emit: WindowEmit = { everyCount: 2, purge }
+        const wanted = await runGraph(graphOf(objects, windows, emit, closing), records)
+        expect(await runGraph(graphOf(fold, windows, emit, closing), records, { restarts })).toEqual(wanted)
+      }),
     )
   })
 
