@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { createGunzip, gzipSync } from 'node:zlib'
+import { openKafkaLog } from '../../state/log/kafka/kafka-log.ts'
 import { type KafkaBroker, startKafkaBroker } from '../support/kafka-broker.ts'
 import { heirs, killAtHalf } from './kafka-kill.ts'
 import { expectedThirtyDayCounts, type ThirtyDayCounts } from './thirty-day-counts.ts'
@@ -99,7 +100,8 @@ function brokerCpuSeconds({ process: own }: KafkaBroker): number {
 
 async function ours(job: string, path: string, broker: KafkaBroker): Promise<Row> {
   const data = mkdtempSync(join(tmpdir(), 'headwater-bench-'))
-  const rest = [job, path, String(events), broker.brokers.join(','), `bench${Date.now()}.`]
+  const topicPrefix = `bench${Date.now()}.`
+  const rest = [job, path, String(events), broker.brokers.join(','), topicPrefix]
   try {
     await childLines(['load', ...rest, ''])
     const brokerBefore = brokerCpuSeconds(broker)
@@ -115,7 +117,18 @@ async function ours(job: string, path: string, broker: KafkaBroker): Promise<Row
       outcome: `${await outcome(job, path, lines.get('checked')!.counts)}; ${commits} commits, changelog ${(changelog.bytes / 1e6).toFixed(0)} MB`,
     }
   } finally {
+    await removeTopics(broker, topicPrefix)
     rmSync(data, { recursive: true, force: true })
+  }
+}
+
+/** A broker that was there before is left as it was. */
+async function removeTopics({ brokers }: KafkaBroker, topicPrefix: string): Promise<void> {
+  const log = await openKafkaLog({ brokers, clientId: 'bench', topicPrefix, now: Date.now })
+  try {
+    for (const { name } of await log.topics()) await log.deleteTopic(name)
+  } finally {
+    await log.close()
   }
 }
 
@@ -261,6 +274,7 @@ async function printKills(path: string, broker: KafkaBroker): Promise<void> {
       const ms = await killAtHalf(heir, { csv: path, brokers, topicPrefix, folder, sessionTimeoutMs })
       process.stdout.write(`| ${heir} | ${(ms / 1_000).toFixed(1)} |\n`)
     } finally {
+      await removeTopics(broker, topicPrefix)
       rmSync(folder, { recursive: true, force: true })
     }
   }
