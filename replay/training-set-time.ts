@@ -2,7 +2,7 @@ import type { FeatureView } from '../processors/feature/feature-view.ts'
 import type { DurationMs, TimestampMs } from '../state/contracts/units.ts'
 import type { Log } from '../state/log/log.ts'
 import { type Assembly, assemble } from './assembly.ts'
-import type { ColumnValues, TableColumn, TableReader } from './table-column.ts'
+import type { ColumnType, ColumnValues, TableChunk, TableColumn, TableReader } from './table-column.ts'
 import { columnsOfTable, columnValue } from './table-reader.ts'
 import { RowAsker } from './training-set-asker.ts'
 import { type FoldHorizon, foldLog, readHorizon, withTail } from './training-set-fold.ts'
@@ -110,7 +110,7 @@ export class TimeRows {
   }
 
   async #write(write: (columns: readonly ColumnValues[]) => void): Promise<void> {
-    const { labels, rowGroup } = this.#options
+    const { rowGroup } = this.#options
     const given = this.#table.names
     const types = given.map((name) => this.#table.typeOf(name))
     const { width } = this.#asker
@@ -120,47 +120,94 @@ export class TimeRows {
     )
     let count = 0
     const flush = () => {
-      if (count > 0)
-        write(
-          columns.map((column) =>
-            column instanceof Float64Array
-              ? column.subarray(0, count)
-              : count === rowGroup
-                ? column
-                : column.slice(0, count),
-          ),
-        )
+      if (count > 0) write(columns.map((column) => filled(column, count)))
       count = 0
     }
     let index = 0
     for await (const chunk of this.#table.chunks({ asTyped: true })) {
       const values = given.map((name) => chunk.columns.get(name)!)
       const answers = this.#answers.read(index, chunk.count)
-      const times = chunk.columns.get(labels.time)!
-      for (let row = 0; row < chunk.count; row++, index++) {
-        const time = this.#timeOf(times[row])
-        const atMs = typeof time === 'number' ? time : Number.NaN
-        const shaped = this.shape.take(shapeRow(this.#options, chunk.columns, row, index, atMs))
-        if (shaped === undefined) continue
+      const { rows, weights, splits } = this.#kept(chunk, index)
+      index += chunk.count
+      for (let from = 0; from < rows.length; ) {
+        const part = rows.subarray(from, from + rowGroup - count)
         for (let place = 0; place < first; place++) {
-          const value = columnValue(types[place]!, values[place]![row])
-          const column = columns[place]!
-          if (column instanceof Float64Array) column[count] = value === null ? Number.NaN : (value as number)
-          else column[count] = value
+          putValues(columns[place]!, count, types[place]!, values[place]!, part)
         }
-        const start = row * (width + 1)
-        const isAnswered = answers[start] === 1
-        for (let place = 0; place < width; place++) {
-          const column = columns[first + place] as Float64Array
-          column[count] = isAnswered ? answers[start + 1 + place]! : Number.NaN
+        putAnswers(columns, first, count, answers, width, part)
+        const ends = [this.shape.hasWeight ? weights : [], this.shape.hasSplit ? splits : []]
+        for (const [place, end] of ends.filter(({ length }) => length > 0).entries()) {
+          const column = columns[first + width + place]!
+          for (let row = 0; row < part.length; row++) column[count + row] = end[from + row]!
         }
-        let at = first + width
-        if (this.shape.hasWeight) columns[at++]![count] = shaped.weight
-        if (this.shape.hasSplit) columns[at++]![count] = shaped.split
-        if (++count >= rowGroup) flush()
+        from += part.length
+        count += part.length
+        if (count === rowGroup) flush()
       }
     }
     flush()
+  }
+
+  /** The rows of a chunk that are kept, by their places in it. */
+  #kept({ count, columns }: TableChunk, index: number) {
+    const times = columns.get(this.#options.labels.time)!
+    const rows: number[] = []
+    const weights: number[] = []
+    const splits: (string | null)[] = []
+    for (let row = 0; row < count; row++) {
+      const time = this.#timeOf(times[row])
+      const atMs = typeof time === 'number' ? time : Number.NaN
+      const shaped = this.shape.take(shapeRow(this.#options, columns, row, index + row, atMs))
+      if (shaped === undefined) continue
+      rows.push(row)
+      weights.push(shaped.weight)
+      splits.push(shaped.split)
+    }
+    return { rows: Uint32Array.from(rows), weights, splits }
+  }
+}
+
+/** A column of a group that may not be full. */
+const filled = (column: OutColumn, count: number): ColumnValues =>
+  column instanceof Float64Array
+    ? column.subarray(0, count)
+    : count === column.length
+      ? column
+      : column.slice(0, count)
+
+type OutColumn = unknown[] | Float64Array
+
+/** Puts values of some rows into a column, from `at` on. */
+function putValues(
+  column: OutColumn,
+  at: number,
+  type: ColumnType,
+  values: readonly unknown[],
+  rows: Uint32Array,
+): void {
+  for (let row = 0; row < rows.length; row++) {
+    const value = columnValue(type, values[rows[row]!])
+    if (column instanceof Float64Array) column[at + row] = value === null ? Number.NaN : (value as number)
+    else column[at + row] = value
+  }
+}
+
+/** The same for the features; rows without an answer have none. */
+function putAnswers(
+  columns: readonly OutColumn[],
+  first: number,
+  at: number,
+  answers: Float64Array,
+  width: number,
+  rows: Uint32Array,
+): void {
+  const features = columns.slice(first, first + width) as Float64Array[]
+  for (let row = 0; row < rows.length; row++) {
+    const start = rows[row]! * (width + 1)
+    const isAnswered = answers[start] === 1
+    for (let place = 0; place < width; place++) {
+      features[place]![at + row] = isAnswered ? answers[start + 1 + place]! : Number.NaN
+    }
   }
 }
 
