@@ -122,6 +122,7 @@ test('every replay reads a cluster beside its engine, finds what it finds on an 
       ['replay', 'drift', '--every', '30m'],
       ['replay', 'counterfactual', '--candidate', `${module}#late`],
       ['quality', 'report'],
+      ['features', 'show', 'buyer'],
     ]) {
       const [there, here] = await both(...args)
       expect({ args, found: there }).toEqual({ args, found: here })
