@@ -70,6 +70,8 @@ export class RowShape {
   readonly labels = new Map<number, number>()
   readonly hasWeight: boolean
   readonly hasSplit: boolean
+  /** False: what is decided about a row does not depend on its time, which may be left NaN. */
+  readonly needsTime: boolean
   readonly #options: ShapeOptions
   readonly #seed: number
   readonly #weights: ReadonlyMap<number, number>
@@ -84,13 +86,14 @@ export class RowShape {
     this.#weights = classWeights === 'balanced' ? balanced(balance) : (classWeights ?? new Map())
     this.hasWeight = options.keep !== undefined || classWeights !== undefined
     this.hasSplit = options.split !== undefined
+    const { fromMs = Number.NEGATIVE_INFINITY, toMs = Number.POSITIVE_INFINITY, split } = options
+    this.needsTime = split?.kind === 'time' || fromMs > -Infinity || toMs < Infinity
   }
 
   /** undefined: the row is left out, and counted. */
   take(row: ShapeRow): ShapedRow | undefined {
     const { fromMs = Number.NEGATIVE_INFINITY, toMs = Number.POSITIVE_INFINITY, keep } = this.#options
-    const needsTime = this.#options.split?.kind === 'time' || fromMs > -Infinity || toMs < Infinity
-    if (row.atMs < fromMs || row.atMs >= toMs || (needsTime && Number.isNaN(row.atMs))) {
+    if (row.atMs < fromMs || row.atMs >= toMs || (this.needsTime && Number.isNaN(row.atMs))) {
       this.dropped.outsideRange++
       return undefined
     }

@@ -155,7 +155,7 @@ export class TimeRows {
     const weights: number[] = []
     const splits: (string | null)[] = []
     for (let row = 0; row < count; row++) {
-      const time = this.#timeOf(times[row])
+      const time = this.shape.needsTime ? this.#timeOf(times[row]) : 'null'
       const atMs = typeof time === 'number' ? time : Number.NaN
       const shaped = this.shape.take(shapeRow(this.#options, columns, row, index + row, atMs))
       if (shaped === undefined) continue

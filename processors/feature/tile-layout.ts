@@ -48,6 +48,7 @@ export function compileTiles(
   const inputs: InputSlot[] = []
   const folds: BoundFold[] = []
   let width = 0
+  const isExact = features[0]?.[1].hopMs === 0
 
   const inputIndex = ({ input, where }: WindowedFeature): number => {
     if (input === undefined && where === undefined) return -1
@@ -63,11 +64,9 @@ export function compileTiles(
     const found = folds.find((bound) => bound.fold.id === fold.id && bound.input === input)
     if (found) return found.at
     const part = summaryFold.parts.find((each) => each.fold.id === fold.id)
-    if (
-      part !== undefined &&
-      input >= 0 &&
-      summaryFold.parts.every((each) => wanted.has(`${each.fold.id} ${input}`))
-    ) {
+    const apart = summaryFold.parts.filter((each) => !wanted.has(`${each.fold.id} ${input}`)).length
+    // Of exact windows no row is kept, so a part that nobody asked for costs less than a second loop.
+    if (part !== undefined && input >= 0 && apart <= (isExact ? 1 : 0)) {
       return columnsOf(summaryFold, input) + part.at
     }
     const at = width
