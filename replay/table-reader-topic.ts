@@ -7,7 +7,7 @@ import { EngineError } from '../state/contracts/engine-error.ts'
 import { valueClass } from '../state/contracts/schema-node.ts'
 import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { Log } from '../state/log/log.ts'
-import type { ColumnType, TableChunk, TableReader } from './table-column.ts'
+import type { ChunkOptions, ColumnType, TableChunk, TableReader } from './table-column.ts'
 import { chunkRows } from './table-reader.ts'
 import { columnTypeOf, fieldNode } from './training-set-views.ts'
 
@@ -58,13 +58,13 @@ export class TopicTable implements TableReader {
     return node !== undefined && valueClass(node) === 'bigint' ? 'long' : columnTypeOf(node)
   }
 
-  async *chunks(): AsyncGenerator<TableChunk> {
-    const readers = this.names.map(fieldReader)
-    let columns: unknown[][] = this.names.map(() => [])
+  async *chunks({ names = this.names }: ChunkOptions = {}): AsyncGenerator<TableChunk> {
+    const readers = names.map(fieldReader)
+    let columns: unknown[][] = names.map(() => [])
     let count = 0
     const chunk = (): TableChunk => {
-      const full = { count, columns: new Map(this.names.map((name, index) => [name, columns[index]!])) }
-      columns = this.names.map(() => [])
+      const full = { count, columns: new Map(names.map((name, index) => [name, columns[index]!])) }
+      columns = names.map(() => [])
       count = 0
       return full
     }
