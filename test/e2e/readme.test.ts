@@ -45,6 +45,26 @@ test('the tour does what it says, command by command', { timeout: 120_000 }, asy
   expect(report).toMatchObject({ events: 3, predictions: 2, labels: 1, deadLetters: 0 })
 })
 
+test('the taxi example becomes the training set that the README describes', {
+  timeout: 120_000,
+}, async () => {
+  // The tests run the sources, not the built package.
+  const built = 'node_modules/headwater/dist/topology/examples/taxi/topology.js'
+  const commands = block('taxi').replace(built, join(repository, 'topology/examples/taxi/topology.ts'))
+  expect(commands).not.toContain('dist')
+  let printed = ''
+  for (const line of commands.trim().split('\n')) printed = await runLine(line)
+  const [, rows, columns, predictions, mismatches, unlabelled] =
+    /has ([\d,]+) rows and (\d+) columns: ([\d,]+) predictions recomputed at their positions, (\d+) mismatches, (\d+) without a label/.exec(
+      readme,
+    ) ?? []
+  expect(printed).toContain(`taxi.parquet: ${rows} rows, ${columns} columns`)
+  expect(printed).toContain(
+    `${predictions} predictions recomputed at their positions, ${mismatches} mismatches`,
+  )
+  expect(printed).toContain(`unlabelled ${unlabelled}`)
+})
+
 test("the tour's test of the topology passes, and fails when the topology is another", async () => {
   const kit = block('test').replace(
     "'headwater/testing'",
