@@ -106,3 +106,26 @@ export const split = topology('split', {
   ],
   partitions: 4,
 })
+
+export interface Payment {
+  readonly paymentId: string
+  readonly customer: number
+  readonly shop: number
+  readonly amount: number
+  readonly at: number
+}
+
+/** What each payment finds, from the list of those before it; no two are of one time. */
+export function judgementsOf(payments: readonly Payment[]) {
+  const paid = new Map<number, number>()
+  const sales = new Map<number, { count: number; taken: number }>()
+  return [...payments]
+    .sort((left, right) => left.at - right.at)
+    .map(({ paymentId, customer: by, shop: to, amount, at }) => {
+      const paidBefore = paid.get(by) ?? 0
+      const { count: salesBefore, taken: takenBefore } = sales.get(to) ?? { count: 0, taken: 0 }
+      paid.set(by, paidBefore + amount)
+      sales.set(to, { count: salesBefore + 1, taken: takenBefore + amount })
+      return { paymentId, shop: to, paidBefore, salesBefore, takenBefore, at }
+    })
+}

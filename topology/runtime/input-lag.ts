@@ -20,10 +20,16 @@ export interface InputLag {
   readonly lagSeconds: number
 }
 
-/** Where a task stands in each of its inputs. */
+/** Where a task stands in each partition it reads; one that is read by writer stands where the first of them does. */
 export function inputStatus({ inputs }: Task, log: Log): Promise<readonly InputStatus[]> {
+  const places = new Map<string, Pick<InputStatus, 'topic' | 'partition' | 'position'>>()
+  for (const { topic, partition, position } of inputs) {
+    const place = `${topic} ${partition}`
+    const before = places.get(place)?.position ?? position
+    places.set(place, { topic, partition, position: Math.min(before, position) })
+  }
   return Promise.all(
-    inputs.map(async ({ topic, partition, position }) => {
+    [...places.values()].map(async ({ topic, partition, position }) => {
       const endOffset = Number((await log.offsets(topic, partition)).end)
       return { topic, partition, position, endOffset, lag: endOffset - position }
     }),

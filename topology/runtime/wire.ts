@@ -169,6 +169,8 @@ async function ownRegistry(
 
 /** As far as it is on the log now. What is not registered yet is for the one who commits to register. */
 async function settledRegistry(log: Log, writer: LogWriter, topic: string): Promise<SchemaRegistry> {
+  // The one who registers may come later, and is not to find it in another form than its own.
+  await log.createTopic({ name: topic, partitions: 1 })
   const { read } = schemaJournal(log, writer, topic)
   return embeddedRegistry({
     read,

@@ -1,19 +1,17 @@
-import type { ChildProcess } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { AnyDecoder } from '../../../state/contracts/any-decoder.ts'
-import type { InstanceStatus } from '../../../topology/cluster/instance.ts'
 import { Engine } from '../../../topology/index.ts'
-import { type WireOptions, wire } from '../../../topology/runtime/wire.ts'
-import { endAll, start } from '../../support/command-line.ts'
+import { endAll } from '../../support/command-line.ts'
 import { call, ndjson } from '../../support/http-calls.ts'
 import { startKafkaBroker } from '../../support/kafka-broker.ts'
 import { ledger } from '../../support/ledger-topology.ts'
+import { type RunningInstance, startInstance, statusOf } from '../../support/running-instances.ts'
 import { seeded } from '../../support/shop-topology.ts'
+import { contents } from '../../support/topic-contents.ts'
 
 /*
  * Three processes of one application; the active one is killed again and again
@@ -53,36 +51,11 @@ interface Balance {
   readonly at: number
 }
 
-interface Running {
-  readonly name: string
-  readonly child: ChildProcess
-  readonly url: string
-  readonly ended: Promise<{ readonly code: number | null; readonly errors: string }>
-}
-
-/** One process as a user starts it; resolves when it answers. */
-async function startInstance(name: string, cluster: readonly string[]): Promise<Running> {
-  const topology = join(root, 'ledger.ts')
-  const own = ['--data', join(root, name), '--instance-id', name, '--port', '0']
-  const more = ['--session-timeout', `${sessionMs}`, '--standbys', '1']
-  const { child, ended, seen } = start(['run', topology, ...cluster, ...own, ...more])
-  const line = await seen(/answering on/)
-  return { name, child, ended, url: /known to the others as (\S+)/.exec(line)![1]! }
-}
-
-/** Undefined while it does not answer. */
-async function statusOf({ url }: Running): Promise<InstanceStatus | undefined> {
-  try {
-    const signal = AbortSignal.timeout(500)
-    const { status, body } = await call(url, '/v1/instance', { signal })
-    return status === 200 ? (body as InstanceStatus) : undefined
-  } catch {
-    return undefined
-  }
-}
-
 /** The process that runs the task, as soon as one does. */
-async function activeOf(running: ReadonlyMap<string, Running>, except?: string): Promise<Running> {
+async function activeOf(
+  running: ReadonlyMap<string, RunningInstance>,
+  except?: string,
+): Promise<RunningInstance> {
   for (;;) {
     for (const each of running.values()) {
       if (each.name === except) continue
@@ -99,7 +72,7 @@ const depositsPerAppend = 5
  * Appends deposits, a few at a time, each few until some process says that
  * they are on the log. Those that were, though nobody said so, come twice.
  */
-function appendDeposits(running: ReadonlyMap<string, Running>) {
+function appendDeposits(running: ReadonlyMap<string, RunningInstance>) {
   const acknowledged: string[] = []
   let repeated = 0
   let isStopped = false
@@ -144,34 +117,6 @@ function appendDeposits(running: ReadonlyMap<string, Running>) {
   }
 }
 
-/** The committed events of a topic, by partition. */
-async function contents<Value>(options: WireOptions, topic: string): Promise<readonly Value[][]> {
-  const { log, registry, close } = await wire({ ...options, readOnly: true })
-  try {
-    const decoder = new AnyDecoder(registry)
-    const partitions: Value[][] = []
-    for (let partition = 0; partition < 3; partition++) {
-      const values: Value[] = []
-      const { start: first, end } = await log.offsets(topic, partition)
-      for (let offset = first; offset < end; ) {
-        const batch = await log.read({ topic, partition, offset, maxBytes: 1 << 22 })
-        for (let index = 0; index < batch.count; index++) {
-          const [from, to] = [batch.valueStart[index]!, batch.valueEnd[index]!]
-          const value = await decoder.decode(topic, batch.bytes, from, to)
-          values.push(
-            JSON.parse(JSON.stringify(value, (_, part) => (typeof part === 'bigint' ? Number(part) : part))),
-          )
-        }
-        offset = batch.nextOffset
-      }
-      partitions.push(values)
-    }
-    return partitions
-  } finally {
-    await close()
-  }
-}
-
 /** What each deposit finds, from the list of those before it. */
 function balancesOf(deposits: readonly Deposit[]): Balance[] {
   return deposits.map(({ depositId, account, at }, index) => {
@@ -193,8 +138,9 @@ test(`${kills} kills and a freeze of the active of three processes lose nothing 
   )
   writeFileSync(join(root, 'kafka.json'), JSON.stringify({ topicPrefix, clientId: kafka.clientId }))
   const cluster = ['--kafka', broker.brokers.join(','), '--kafka-config', join(root, 'kafka.json')]
+  const setting = { module: join(root, 'ledger.ts'), root, cluster, sessionMs }
   const names = ['one', 'two', 'three']
-  const started = await Promise.all(names.map((name) => startInstance(name, cluster)))
+  const started = await Promise.all(names.map((name) => startInstance(name, setting)))
   const running = new Map(started.map((each) => [each.name, each]))
   await activeOf(running)
 
@@ -211,7 +157,7 @@ test(`${kills} kills and a freeze of the active of three processes lose nothing 
     const killedAt = performance.now()
     await Promise.all(victims.map(({ ended }) => ended))
     for (const { name } of victims) running.delete(name)
-    const restarting = victims.map(({ name }) => startInstance(name, cluster))
+    const restarting = victims.map(({ name }) => startInstance(name, setting))
     const heir = await activeOf(running)
     takeovers.push({ ms: performance.now() - killedAt, dead: victims.length })
     expect(victims.map(({ name }) => name)).not.toContain(heir.name)
@@ -242,11 +188,11 @@ test(`${kills} kills and a freeze of the active of three processes lose nothing 
 
   const now = () => 1_800_000_000_000
   const options = { kafka, app: 'ledger', now }
-  const deposits = await contents<Deposit>(options, 'deposit')
+  const deposits = await contents<Deposit>(options, 'deposit', 3)
   const ids = new Set(deposits.flat().map(({ depositId }) => depositId))
   expect(appender.acknowledged.filter((id) => !ids.has(id))).toEqual([])
   const expected = deposits.map(balancesOf)
-  expect(await contents<Balance>(options, 'balance')).toEqual(expected)
+  expect(await contents<Balance>(options, 'balance', 3)).toEqual(expected)
 
   // The same events in the same order in one embedded process come to the same features.
   const embedded = await Engine.open({ topology: ledger, now })

@@ -11,15 +11,7 @@ import { memoryDatabase } from '../../../state/store/memory/memory-database.ts'
 import { TaskGate } from '../../../topology/cluster/task-gate.ts'
 import { TaskTimes } from '../../../topology/cluster/task-times.ts'
 import { seeded } from '../../support/shop-topology.ts'
-import { split } from '../../support/split-topology.ts'
-
-interface Payment {
-  readonly paymentId: string
-  readonly customer: number
-  readonly shop: number
-  readonly amount: number
-  readonly at: number
-}
+import { judgementsOf, type Payment, split } from '../../support/split-topology.ts'
 
 const now = () => 1_800_000_000_000
 const firstAt = 1_700_000_000_000
@@ -38,17 +30,6 @@ function paymentsOf(seed: number, length: number): readonly Payment[] {
       amount: 1 + Math.floor(random() * 100),
       at,
     }
-  })
-}
-
-/** What each payment finds, from the list of those before it. */
-function judgementsOf(payments: readonly Payment[]) {
-  const sum = (found: readonly Payment[]) => found.reduce((total, { amount }) => total + amount, 0)
-  return payments.map(({ paymentId, customer, shop, at }) => {
-    const before = payments.filter((each) => each.at < at)
-    const sales = before.filter((each) => each.shop === shop)
-    const paidBefore = sum(before.filter((each) => each.customer === customer))
-    return { paymentId, shop, paidBefore, salesBefore: sales.length, takenBefore: sum(sales), at }
   })
 }
 
