@@ -9,7 +9,9 @@ import { partitionOf } from '../state/log/partitioner.ts'
 import type { RecordBatch } from '../state/log/record-batch.ts'
 import type { Database } from '../state/store/database.ts'
 import { assemble, type RecoveryProgress } from './assembly.ts'
+import { onlyTask, recordedTasks } from './recorded-tasks.ts'
 import { PositionFilter, type PositionRange } from './replay-range.ts'
+import { taskIdOf } from './task-plan.ts'
 
 export interface AuditOptions {
   readonly declaration: Declaration
@@ -18,6 +20,10 @@ export interface AuditOptions {
   readonly registry: SchemaRegistry
   /** An empty database to fold into. */
   readonly database: Database
+  /** Opens another one: for the second model's task and those behind it, where the application runs as several. */
+  readonly scratch?: () => Promise<Database>
+  /** Only this one of several tasks. */
+  readonly onlyTask?: string
   readonly onProgress?: (progress: RecoveryProgress) => void
   /** How many differences are described; all are counted. */
   readonly describe?: number
@@ -39,27 +45,77 @@ export interface AuditMismatch {
   readonly trigger: string
 }
 
-export interface AuditReport {
+interface AuditCounts {
   readonly predictions: number
   readonly mismatches: number
   /** Served predictions that the replay did not make, or the other way round. */
   readonly unpaired: number
+}
+
+export interface AuditReport extends AuditCounts {
   readonly examples: readonly AuditMismatch[]
+  /** Of an application of several tasks: those that have models. */
+  readonly tasks?: readonly (AuditCounts & { readonly task: string })[]
 }
 
 /**
  * Recomputes every prediction of the log at its position, by folding the log
  * anew in the recorded interleaving, and compares it bit for bit with what
- * was served: features, weights' version, output and position.
+ * was served: features, weights' version, output and position. Of several
+ * tasks it folds those that have models, one after the other.
+ *
+ * @throws EngineError `task-plan-changed`, `task-unknown`
  */
 export async function audit(options: AuditOptions): Promise<AuditReport> {
+  const tasks = onlyTask(await recordedTasks(options.declaration, options.log), options.onlyTask)
+  const [first] = tasks
+  if (tasks.length === 1 && first!.share === undefined) return await auditTask(options, first!)
+  const { describe = 10 } = options
+  const reports: (AuditReport & { readonly task: string })[] = []
+  const sum = (of: keyof AuditCounts) => reports.reduce((total, report) => total + report[of], 0)
+  let records = 0
+  for (const declaration of tasks.filter(({ models }) => models.length > 0)) {
+    const database = reports.length === 0 ? options.database : await another(options)
+    let done = 0
+    const report = await auditTask(
+      {
+        ...options,
+        database,
+        describe: describe - reports.reduce((total, { examples }) => total + examples.length, 0),
+        onProgress(progress) {
+          done = progress.records
+          options.onProgress?.({ ...progress, records: records + done })
+        },
+      },
+      declaration,
+    )
+    records += done
+    reports.push({ task: taskIdOf(declaration), ...report })
+    if (database !== options.database) await database.close()
+  }
+  return {
+    predictions: sum('predictions'),
+    mismatches: sum('mismatches'),
+    unpaired: sum('unpaired'),
+    examples: reports.flatMap(({ examples }) => examples),
+    tasks: reports.map(({ examples: _, ...counts }) => counts),
+  }
+}
+
+async function another({ scratch }: AuditOptions): Promise<Database> {
+  if (scratch !== undefined) return await scratch()
+  throw new RangeError('audit: several tasks have models, so `scratch` must open an empty database for each')
+}
+
+async function auditTask(given: AuditOptions, declaration: Declaration): Promise<AuditReport> {
+  const options = { ...given, declaration }
   const { log, describe = 10 } = options
   const made: Prediction[] = []
   const assembly = await assemble({ ...options, onPrediction: (prediction) => made.push(prediction) })
   const served = new ServedPredictions(
     log,
     assembly.engine.prediction as BoundContract<object> as BoundContract<Prediction>,
-    assembly.declaration.partitions,
+    assembly.declaration,
   )
   await served.open()
   const isAsked = await askedOf(options)
@@ -72,7 +128,7 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
       const logged = await served.next(prediction)
       if (!isAsked(prediction)) continue
       predictions++
-      const difference = logged && firstDifference(logged, prediction, options.declaration)
+      const difference = logged && firstDifference(logged, prediction, declaration)
       if (logged === undefined) unpaired++
       if (logged !== undefined && difference === undefined) continue
       mismatches++
@@ -106,16 +162,18 @@ interface ServedCursor {
   index: number
 }
 
-/** The logged predictions of each partition, in order: the order in which a replay makes them. */
+/** The logged predictions of each partition, of several tasks those of one, in order: the order in which a replay makes them. */
 class ServedPredictions {
   readonly #log: Log
   readonly #bound: BoundContract<Prediction>
+  readonly #task: string | undefined
   readonly #cursors: ServedCursor[]
   readonly #key = new ByteWriter(256)
 
-  constructor(log: Log, bound: BoundContract<Prediction>, partitions: number) {
+  constructor(log: Log, bound: BoundContract<Prediction>, { partitions, share }: Declaration) {
     this.#log = log
     this.#bound = bound
+    this.#task = share?.task
     this.#cursors = Array.from({ length: partitions }, () => ({
       offset: 0n,
       end: 0n,
@@ -130,7 +188,15 @@ class ServedPredictions {
     key.reset()
     this.#bound.writeKey(prediction, key)
     const partition = partitionOf(key.bytes, 0, key.length, this.#cursors.length)
-    return (await this.#fill(partition)) ? this.#take(this.#cursors[partition]!) : undefined
+    while (await this.#fill(partition)) {
+      const served = this.#take(this.#cursors[partition]!)
+      if (this.#isOfTask(served)) return served
+    }
+    return undefined
+  }
+
+  #isOfTask({ position }: Prediction): boolean {
+    return this.#task === undefined || position.task === this.#task
   }
 
   /** Goes to the start of each partition and notes where it ends now. */
@@ -149,7 +215,8 @@ class ServedPredictions {
       while (await this.#fill(partition)) {
         const { batch, index } = cursor
         if (Number(batch!.baseOffset) + batch!.offsetDeltas[index]! >= Number(cursor.end)) break
-        if (isMeant(this.#take(cursor))) count++
+        const served = this.#take(cursor)
+        if (this.#isOfTask(served) && isMeant(served)) count++
       }
     }
     return count

@@ -8,7 +8,7 @@ import type { Feature, ObjectFeature } from '../processors/feature/feature.ts'
 import type { FeatureView } from '../processors/feature/feature-view.ts'
 import { inputReader } from '../processors/feature/input-reader.ts'
 import { objectReader } from '../processors/feature/object-layout.ts'
-import { type TaskInput, TaskRecord } from '../processors/task-input.ts'
+import { TaskInput, TaskRecord } from '../processors/task-input.ts'
 import type { BoundContract } from '../state/contracts/codec.ts'
 import type { LabelEvent } from '../state/contracts/engine-contracts.ts'
 import { EngineError } from '../state/contracts/engine-error.ts'
@@ -17,8 +17,10 @@ import type { Log } from '../state/log/log.ts'
 import { type PackedKey, unpackKey } from '../state/store/packed-key.ts'
 import { type Assembly, assemble } from './assembly.ts'
 import { type AuditOptions, firstDifference } from './audit.ts'
+import { PartitionEnds } from './partition-ends.ts'
+import { taskOfModel } from './recorded-tasks.ts'
 
-export interface ExplainOptions extends Omit<AuditOptions, 'describe'> {
+export interface ExplainOptions extends Omit<AuditOptions, 'describe' | 'onlyTask' | 'scratch'> {
   readonly model: string
   readonly requestId: string
   /** How many events are listed for a feature, the newest first; 5 unless given. All are counted. */
@@ -59,7 +61,7 @@ export interface Explanation {
   readonly output: number
   readonly predictedAt: TimestampMs
   readonly trigger: { readonly topic: string; readonly partition: number; readonly offset: number }
-  /** Next offset of each input, as `topic[partition]`. */
+  /** Next offset of each input, as `topic[partition]`, and with `@task` of what that task wrote there. */
   readonly position: Readonly<Record<string, number>>
   /** The prediction made anew at its position agrees with what was served, to the last bit; else the first difference. */
   readonly recomputed:
@@ -81,15 +83,13 @@ class Found extends Error {}
  * position of the prediction, which is made again and compared; then the
  * events that its features were made of are read once more.
  *
- * @throws EngineError `prediction-unknown`, `model-unknown`
+ * @throws EngineError `prediction-unknown`, `model-unknown`, `task-plan-changed`
  */
-export async function explain(options: ExplainOptions): Promise<Explanation> {
-  const { declaration, requestId, log } = options
-  const model = declaration.models.find(({ name }) => name === options.model)
-  if (model === undefined) {
-    const known = declaration.models.map(({ name }) => name)
-    throw new EngineError('model-unknown', { model: options.model, known })
-  }
+export async function explain(given: ExplainOptions): Promise<Explanation> {
+  const declaration = await taskOfModel(given.declaration, given.model, given.log)
+  const options = { ...given, declaration }
+  const { requestId, log } = options
+  const model = declaration.models.find(({ name }) => name === options.model)!
   let again: { readonly prediction: Prediction; readonly contributions: Contributions } | undefined
   const assembly: Assembly = await assemble({
     ...options,
@@ -131,8 +131,11 @@ export async function explain(options: ExplainOptions): Promise<Explanation> {
   const record = await asked?.readAt(trigger.offset)
   const event = record instanceof TaskRecord ? record.value : undefined
   const makers = event === undefined ? [] : makersOf(model, event, served.predictedAt, options.events ?? 5)
-  for (const [index, input] of task.inputs.entries()) {
-    await feed(makers, input, served.position.offsets[index] ?? 0)
+  const ends = new Map(task.inputs.map(({ name }, index) => [name, served.position.offsets[index] ?? 0]))
+  const { maxAheadMs } = declaration
+  for (const { topic, partition, rank, contract } of partitionsOf(task.inputs)) {
+    const input = new TaskInput({ index: 0, topic, partition, rank, contract, maxAheadMs }, log)
+    await feed(makers, input, new PartitionEnds(ends, topic, partition))
   }
   const values = vectorOf(served.features)
   return {
@@ -145,12 +148,7 @@ export async function explain(options: ExplainOptions): Promise<Explanation> {
     output: served.output,
     predictedAt: served.predictedAt,
     trigger,
-    position: Object.fromEntries(
-      task.inputs.map(({ topic, partition }, index) => [
-        `${topic}[${partition}]`,
-        served.position.offsets[index] ?? 0,
-      ]),
-    ),
+    position: Object.fromEntries(ends),
     recomputed:
       again === undefined
         ? { what: 'prediction', served: 'made', recomputed: 'none' }
@@ -273,15 +271,20 @@ function intervalOf(feature: Maker['feature'], queryMs: TimestampMs): Maker['isI
   return (atMs) => atMs >= fromMs && atMs < queryMs
 }
 
-/** Shows an input's records before `end` to the makers that they concern. */
-async function feed(makers: readonly Maker[], input: TaskInput, end: number): Promise<void> {
+/** One input of each partition. */
+const partitionsOf = (inputs: readonly TaskInput[]): readonly TaskInput[] => [
+  ...new Map(inputs.map((input) => [`${input.topic} ${input.partition}`, input])).values(),
+]
+
+/** Shows a partition's records, as far as they were read, to the makers that they concern. */
+async function feed(makers: readonly Maker[], input: TaskInput, ends: PartitionEnds): Promise<void> {
   const concerned = makers.filter(({ feature }) => feature.source.topic === input.topic)
   if (concerned.length === 0) return
   input.seek(0)
-  while (input.position < end && (await input.fill(1_000))) {
-    while (input.head !== undefined && input.position < end) {
+  while (input.position < ends.last && (await input.fill(1_000))) {
+    while (input.head !== undefined && input.position < ends.last) {
       const record = input.take()
-      if (record instanceof TaskRecord && record.offset < end)
+      if (record instanceof TaskRecord && ends.includes(record))
         for (const maker of concerned) take(maker, record)
     }
   }

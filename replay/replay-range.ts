@@ -1,3 +1,4 @@
+import type { TaskShare } from '../models/declaration.ts'
 import { readCommits, readLayouts } from '../state/commit/commit-log.ts'
 import { type BoundContract, bindContract } from '../state/contracts/codec.ts'
 import {
@@ -10,6 +11,7 @@ import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { TimestampMs } from '../state/contracts/units.ts'
 import type { Log } from '../state/log/log.ts'
 import { partitionTimes } from './partition-times.ts'
+import { taskIdOf } from './task-plan.ts'
 
 /**
  * One end of a range of a log: an event time; a record, before which the
@@ -34,7 +36,12 @@ export type PositionOffsets = Readonly<Record<string, number>>
 export interface PositionRange {
   readonly from?: PositionOffsets
   readonly to?: PositionOffsets
+  /** Whose places they are, where the application runs as several tasks. */
+  readonly share?: TaskPlace
 }
+
+/** One of several tasks, and where its commits are. */
+type TaskPlace = Pick<TaskShare, 'task' | 'ordinal'>
 
 /** A range with its edges found on the log. */
 export interface FoundRange {
@@ -50,6 +57,8 @@ export interface RangeSource {
   readonly app: string
   readonly log: Log
   readonly registry: SchemaRegistry
+  /** Of several tasks the one whose places are meant. */
+  readonly share?: TaskPlace | undefined
 }
 
 type Commit = Pick<CommitEvent, 'sequence' | 'offsets' | 'layout' | 'at'>
@@ -74,6 +83,7 @@ export async function findRange({ from, to }: ReplayRange, source: RangeSource):
   const positions = {
     ...(first === undefined ? {} : { from: first }),
     ...(last === undefined ? {} : { to: last }),
+    ...(source.share === undefined ? {} : { share: placeOf(source.share) }),
   }
   return { ...times, positions }
 }
@@ -97,6 +107,8 @@ export async function timesOfRange(
   }
 }
 
+const placeOf = ({ task, ordinal }: TaskPlace): TaskPlace => ({ task, ordinal })
+
 const isOfTimes = (range: { from: RangeEdge | undefined; to: RangeEdge | undefined }): boolean =>
   (range.from ?? { kind: 'time' }).kind === 'time' && (range.to ?? { kind: 'time' }).kind === 'time'
 
@@ -111,7 +123,8 @@ export class PositionFilter {
   }
 
   static async open(range: PositionRange, source: RangeSource): Promise<PositionFilter> {
-    return new PositionFilter(range, await PositionHistory.read(source))
+    const { share = source.share } = range
+    return new PositionFilter(range, await PositionHistory.read({ ...source, share }))
   }
 
   /** Of the position in a prediction's event; its inputs are those that the task had then. */
@@ -132,12 +145,15 @@ export function inPositions(
   return (from === undefined || isBehind(from)) && (to === undefined || !isBehind(to))
 }
 
+/** `topic[partition]`, without whose records of it the input has. */
+const partitionOfInput = (name: string): string => name.split('@')[0]!
+
 const textOf = (edge: RangeEdge): string => {
   if (edge.kind === 'time') return new Date(edge.atMs).toISOString()
   return edge.kind === 'commit' ? `#${edge.sequence}` : `${edge.topic}[${edge.partition}]:${edge.offset}`
 }
 
-/** The commits of an application's task, as far as ranges need them. */
+/** The commits of a task, as far as ranges need them. */
 class PositionHistory {
   /** Oldest first. */
   readonly #commits: readonly Commit[]
@@ -150,14 +166,16 @@ class PositionHistory {
     this.#inputs = inputs
   }
 
-  static async read({ app, log, registry }: RangeSource): Promise<PositionHistory> {
+  static async read({ app, log, registry, share }: RangeSource): Promise<PositionHistory> {
     const contracts = engineContracts(app)
     const bound = await bindContract(contracts.commit, registry)
     const layouts = await bindContract(contracts.taskLayout, registry)
-    const task = `${app}-0`
+    const task = share?.task ?? taskIdOf({ name: app })
+    const partition = share?.ordinal ?? 0
+    const own = bound as BoundContract<object> as BoundContract<Commit & { task: string }>
     const commits: Commit[] = []
     for await (const { sequence, offsets, layout, at } of readCommits(
-      { log, commits: bound as BoundContract<object> as BoundContract<Commit & { task: string }>, task },
+      { log, commits: own, task, partition },
       0,
     )) {
       commits.push({ sequence, offsets, layout, at })
@@ -169,7 +187,8 @@ class PositionHistory {
   async offsetsAt(edge: Exclude<RangeEdge, { kind: 'time' }>, log: Log): Promise<PositionOffsets> {
     if (edge.kind === 'record') {
       await this.#checkRecord(edge, log)
-      return { [`${edge.topic}[${edge.partition}]`]: edge.offset }
+      const names = this.#inputsOf(`${edge.topic}[${edge.partition}]`)
+      return Object.fromEntries(names.map((name) => [name, edge.offset]))
     }
     const before = this.#before(edge)
     if (before === undefined) return {}
@@ -225,6 +244,12 @@ class PositionHistory {
     return this.#commits.findLast(({ sequence }) => sequence < edge.sequence)
   }
 
+  /** The inputs that read a partition: one for each task that writes it, where several do. */
+  #inputsOf(partition: string): readonly string[] {
+    const names = new Set([...this.#inputs.values()].flat())
+    return [...names].filter((name) => partitionOfInput(name) === partition)
+  }
+
   /** Returns where the input ends. */
   async #checkRecord(
     edge: { readonly kind: 'record'; topic: string; partition: number; offset: number },
@@ -232,7 +257,7 @@ class PositionHistory {
   ): Promise<number> {
     const position = textOf(edge)
     const name = `${edge.topic}[${edge.partition}]`
-    const known = [...new Set([...this.#inputs.values()].flat())]
+    const known = [...new Set([...this.#inputs.values()].flat().map(partitionOfInput))]
     if (!known.includes(name)) {
       throw new EngineError('position-unknown', {
         position,

@@ -1,10 +1,14 @@
+import { writerHeader } from '../processors/partition-feed.ts'
 import type { CommitEvent, TaskLayout } from '../processors/task.ts'
+import type { TaskInput } from '../processors/task-input.ts'
 import { readCommits, readLayouts } from '../state/commit/commit-log.ts'
 import type { BoundContract } from '../state/contracts/codec.ts'
 import type { TaskLayoutEvent } from '../state/contracts/engine-contracts.ts'
 import type { TimestampMs } from '../state/contracts/units.ts'
 import type { Log } from '../state/log/log.ts'
+import type { RecordBatch } from '../state/log/record-batch.ts'
 import type { Assembly, RecoveryProgress } from './assembly.ts'
+import { commitPartition } from './task-plan.ts'
 
 /** How far a fold goes: a place on the log that names the same records for ever. */
 export interface FoldHorizon {
@@ -14,35 +18,33 @@ export interface FoldHorizon {
   readonly records: number
   /** Greatest event time in them; -Infinity if there are none. */
   readonly streamTimeMs: TimestampMs
-  /** Next offset of each input that was read, as `topic[partition]`. */
+  /** Next offset of each input that was read, by its name. */
   readonly ends: ReadonlyMap<string, number>
   /** Where the topics end, records that were never processed included: the fold goes on up to there. */
   readonly tail?: ReadonlyMap<string, number>
 }
 
-export const inputName = ({
-  topic,
-  partition,
-}: {
-  readonly topic: string
-  readonly partition: number
-}): string => `${topic}[${partition}]`
+/** The commits that a fold follows. */
+const commitsOf = ({ engine, task, declaration }: Assembly, log: Log) => ({
+  log,
+  commits: engine.commit as BoundContract<CommitEvent>,
+  task: task.id,
+  partition: commitPartition(declaration),
+})
 
 /** Where the log's commits end, or its first `untilCommit` of them. */
 export async function readHorizon(
-  { engine, task }: Assembly,
+  assembly: Assembly,
   log: Log,
   untilCommit = Number.POSITIVE_INFINITY,
 ): Promise<FoldHorizon> {
+  const { engine, task } = assembly
   const layouts = await readLayouts(log, engine.taskLayout as BoundContract<TaskLayoutEvent>, task.id)
   const ends = new Map<string, number>()
   let commits = 0
   let records = 0
   let streamTimeMs = Number.NEGATIVE_INFINITY
-  for await (const commit of readCommits(
-    { log, commits: engine.commit as BoundContract<CommitEvent>, task: task.id },
-    0,
-  )) {
+  for await (const commit of readCommits(commitsOf(assembly, log), 0)) {
     if (commits >= untilCommit) break
     commits++
     records += commit.count
@@ -58,7 +60,7 @@ export async function readHorizon(
 export async function withTail(horizon: FoldHorizon, { task }: Assembly, log: Log): Promise<FoldHorizon> {
   const tail = new Map<string, number>()
   for (const input of task.inputs) {
-    tail.set(inputName(input), Number((await log.offsets(input.topic, input.partition)).end))
+    tail.set(input.name, Number((await log.offsets(input.topic, input.partition)).end))
   }
   return { ...horizon, tail }
 }
@@ -83,91 +85,149 @@ export async function foldLog(assembly: Assembly, options: FoldOptions): Promise
   await task.open()
   const recorded = await readLayouts(log, engine.taskLayout as BoundContract<TaskLayoutEvent>, task.id)
   const known = new Set([...recorded.values()].flatMap(({ inputs }) => inputs))
-  const fresh = await Promise.all(
-    task.inputs.filter((input) => !known.has(inputName(input))).map((input) => TimeCursor.open(log, input)),
+  const fresh = await TimeCursors.open(
+    log,
+    task.inputs.filter(({ name }) => !known.has(name)),
   )
   const layouts = new Map<string, TaskLayout>()
   for (const [layout, { inputs }] of recorded) {
-    layouts.set(layout, { layout, inputs: [...inputs, ...fresh.map(({ name }) => name)] })
+    layouts.set(layout, { layout, inputs: [...inputs, ...fresh.names] })
   }
   let commits = 0
   let records = 0
   const follow = async (commit: CommitEvent): Promise<void> => {
     const before = task.processed
     await task.follow(commit, layouts)
-    await options.onBatch(recorded.get(commit.layout)?.inputs ?? task.inputs.map(inputName))
+    await options.onBatch(recorded.get(commit.layout)?.inputs ?? task.inputs.map(({ name }) => name))
     task.checkpointIfDue(Promise.resolve())
     records += task.processed - before
     options.onProgress?.({ commits: ++commits, of: horizon.commits, records })
   }
-  const logged = readCommits({ log, commits: engine.commit as BoundContract<CommitEvent>, task: task.id }, 0)
-  for await (const commit of logged) {
+  for await (const commit of readCommits(commitsOf(assembly, log), 0)) {
     if (commits >= horizon.commits) break
-    const ends: number[] = []
-    for (const cursor of fresh) ends.push(await cursor.endAt(commit.at))
-    await follow({ ...commit, offsets: [...commit.offsets, ...ends] })
+    await follow({ ...commit, offsets: [...commit.offsets, ...(await fresh.endsAt(commit.at))] })
   }
   const { tail } = horizon
   if (tail === undefined) return
   const layout = 'behind the last commit'
-  layouts.set(layout, { layout, inputs: task.inputs.map(inputName) })
-  const cursors = await Promise.all(
-    task.inputs.map((input) => TimeCursor.open(log, input, input.position, tail.get(inputName(input)))),
-  )
+  const cursors = await TimeCursors.open(log, task.inputs, tail)
+  layouts.set(layout, { layout, inputs: cursors.names })
   for (let sequence = horizon.commits; ; sequence++) {
-    let until = Number.POSITIVE_INFINITY
-    for (const cursor of cursors) until = Math.min(until, await cursor.batchEndMs())
+    const until = await cursors.batchEndMs()
     if (until === Number.POSITIVE_INFINITY) return
-    const offsets: number[] = []
-    for (const cursor of cursors) offsets.push(await cursor.endAt(until))
+    const offsets = await cursors.endsAt(until)
     await follow({ task: task.id, sequence, offsets, count: 0, layout, answered: [], at: Math.max(0, until) })
   }
 }
 
 const batchRecords = 1_000
 
-/** Finds how far an input goes up to a time, by the times of its records alone; only forward. */
+/** Finds how far inputs go up to a time, by the times of their records alone; only forward. */
+class TimeCursors {
+  /** Of the inputs. */
+  readonly names: readonly string[]
+  readonly #cursors: readonly TimeCursor[]
+
+  private constructor(cursors: readonly TimeCursor[]) {
+    this.#cursors = cursors
+    this.names = cursors.map(({ name }) => name)
+  }
+
+  /** From where the inputs stand, to where their partitions end, or to the given ends. */
+  static async open(
+    log: Log,
+    inputs: readonly TaskInput[],
+    ends?: ReadonlyMap<string, number>,
+  ): Promise<TimeCursors> {
+    const writersOf = ({ topic, partition }: TaskInput): ReadonlySet<string> =>
+      new Set(
+        inputs.flatMap((each) =>
+          each.topic === topic && each.partition === partition && each.writer !== undefined
+            ? [each.writer]
+            : [],
+        ),
+      )
+    const cursors = inputs.map((input) =>
+      TimeCursor.open(log, input, writersOf(input), ends?.get(input.name)),
+    )
+    return new TimeCursors(await Promise.all(cursors))
+  }
+
+  /**
+   * Offset of each behind its records before the first one later than
+   * `untilMs`. One that has no such record goes as far as any other of its
+   * partition: whoever reads the partition keeps for each what lies between.
+   */
+  async endsAt(untilMs: TimestampMs): Promise<readonly number[]> {
+    const found: (number | undefined)[] = []
+    for (const cursor of this.#cursors) found.push(await cursor.laterAt(untilMs))
+    return this.#cursors.map(({ partition, end, passed }, index) => {
+      if (found[index] !== undefined) return found[index]
+      const others = this.#cursors.flatMap((other, at) =>
+        other.partition === partition && found[at] !== undefined ? [found[at]] : [],
+      )
+      return others.length === 0 ? end : Math.max(passed, ...others)
+    })
+  }
+
+  /** Event time up to which the next batch goes; Infinity at the end. */
+  async batchEndMs(): Promise<TimestampMs> {
+    let until = Number.POSITIVE_INFINITY
+    for (const cursor of this.#cursors) until = Math.min(until, await cursor.batchEndMs())
+    return until
+  }
+}
+
+/** The same for one input. */
 class TimeCursor {
   readonly name: string
+  /** `topic[partition]`. */
+  readonly partition: string
+  readonly end: number
+  /** Next offset behind the last record that is no later than was asked. */
+  passed = 0
   readonly #log: Log
-  readonly #topic: string
-  readonly #partition: number
-  readonly #end: bigint
-  #times: Float64Array | readonly number[] = []
+  readonly #input: TaskInput
+  /** Those who have inputs of their own on this partition. */
+  readonly #writers: ReadonlySet<string>
+  #times: readonly number[] = []
   #offsets: readonly number[] = []
   #index = 0
   #next: bigint
 
-  private constructor(log: Log, topic: string, partition: number, next: bigint, end: bigint) {
-    this.name = inputName({ topic, partition })
+  private constructor(log: Log, input: TaskInput, writers: ReadonlySet<string>, next: bigint, end: bigint) {
+    this.name = input.name
+    this.partition = `${input.topic}[${input.partition}]`
+    this.end = Number(end)
     this.#log = log
-    this.#topic = topic
-    this.#partition = partition
+    this.#input = input
+    this.#writers = writers
     this.#next = next
-    this.#end = end
   }
 
   static async open(
     log: Log,
-    { topic, partition }: { readonly topic: string; readonly partition: number },
-    from = 0,
+    input: TaskInput,
+    writers: ReadonlySet<string>,
     until = Number.POSITIVE_INFINITY,
   ): Promise<TimeCursor> {
-    const { start, end } = await log.offsets(topic, partition)
-    const next = BigInt(from) > start ? BigInt(from) : start
-    return new TimeCursor(log, topic, partition, next, until < Number(end) ? BigInt(until) : end)
+    const { start, end } = await log.offsets(input.topic, input.partition)
+    const from = BigInt(input.position)
+    const next = from > start ? from : start
+    return new TimeCursor(log, input, writers, next, until < Number(end) ? BigInt(until) : end)
   }
 
-  /** Offset behind the records that come before the first one later than `untilMs`. */
-  async endAt(untilMs: TimestampMs): Promise<number> {
+  /** Offset of the first record later than `untilMs`; undefined where there is none. */
+  async laterAt(untilMs: TimestampMs): Promise<number | undefined> {
     while (await this.#fill()) {
       while (this.#index < this.#times.length) {
-        if (this.#times[this.#index]! > untilMs || this.#offsets[this.#index]! >= Number(this.#end))
-          return this.#offsets[this.#index]!
+        const offset = this.#offsets[this.#index]!
+        if (this.#times[this.#index]! > untilMs) return offset
+        this.passed = offset + 1
         this.#index++
       }
     }
-    return Number(this.#next)
+    return undefined
   }
 
   /** Greatest event time of what is read next; Infinity at the end. */
@@ -181,21 +241,37 @@ class TimeCursor {
   }
 
   async #fill(): Promise<boolean> {
+    const { topic, partition } = this.#input
     while (this.#index >= this.#times.length) {
-      if (this.#next >= this.#end) return false
+      if (this.#next >= BigInt(this.end)) return false
       const batch = await this.#log.read({
-        topic: this.#topic,
-        partition: this.#partition,
+        topic,
+        partition,
         offset: this.#next,
         maxBytes: 1 << 20,
         maxRecords: batchRecords,
       })
       if (batch.nextOffset === this.#next) return false
-      this.#times = Array.from({ length: batch.count }, (_, index) => batch.timestampsMs[index]!)
-      this.#offsets = this.#times.map((_, index) => Number(batch.baseOffset) + batch.offsetDeltas[index]!)
+      const own = Array.from({ length: batch.count }, (_, index) => index).filter(
+        (index) => offsetOf(batch, index) < this.end && this.#isOwn(batch, index),
+      )
+      this.#times = own.map((index) => batch.timestampsMs[index]!)
+      this.#offsets = own.map((index) => offsetOf(batch, index))
       this.#next = batch.nextOffset
       this.#index = 0
     }
     return true
   }
+
+  #isOwn(batch: RecordBatch, index: number): boolean {
+    if (this.#writers.size === 0) return true
+    const header = batch.headers(index).find(({ name }) => name === writerHeader)
+    const writer = header && Buffer.from(header.value).toString('utf8')
+    const own = this.#input.writer
+    if (own !== undefined) return writer === own
+    return writer === undefined || !this.#writers.has(writer)
+  }
 }
+
+const offsetOf = ({ baseOffset, offsetDeltas }: RecordBatch, index: number): number =>
+  Number(baseOffset) + offsetDeltas[index]!

@@ -6,6 +6,7 @@ import type { BoundContract } from '../state/contracts/codec.ts'
 import type { TimestampMs } from '../state/contracts/units.ts'
 import type { Log } from '../state/log/log.ts'
 import type { Database } from '../state/store/database.ts'
+import { PartitionEnds } from './partition-ends.ts'
 
 export interface LabelTally {
   /** Label events read. */
@@ -44,7 +45,7 @@ export class LabelIndex {
     this.#withinMs = withinMs
   }
 
-  /** Reads the label events of a model up to the given offsets, by `topic[partition]`. */
+  /** Reads the label events of a model up to the given offsets, by the name of the input. */
   static async read(options: {
     readonly declaration: Declaration
     readonly model: Model
@@ -60,14 +61,14 @@ export class LabelIndex {
     const joinOf = fieldReader(model.label.join)
     let chunk = new Map<string, number[]>()
     for (let partition = 0; partition < partitions; partition++) {
-      const end = ends.get(`${topic}[${partition}]`) ?? 0
+      const read = new PartitionEnds(ends, topic, partition)
       const { maxAheadMs } = declaration
       const input = new TaskInput({ index: 0, topic, partition, rank: 0, contract, maxAheadMs }, log)
       input.seek(Number((await log.offsets(topic, partition)).start))
-      while (input.position < end && (await input.fill(1_000))) {
-        while (input.head !== undefined && input.position < end) {
+      while (input.position < read.last && (await input.fill(1_000))) {
+        while (input.head !== undefined && input.position < read.last) {
           const record = input.take()
-          if (record instanceof TaskRecord && record.offset >= end) break
+          if (record instanceof TaskRecord && !read.includes(record)) continue
           index.tally.read++
           const value = record instanceof TaskRecord ? labelOf(model, record.value) : null
           const join = record instanceof TaskRecord ? joinOf(record.value) : null

@@ -10,7 +10,7 @@ import { type Assembly, assemble, type RecoveryProgress } from './assembly.ts'
 import { type AuditMismatch, firstDifference } from './audit.ts'
 import { inPositions, PositionFilter, type PositionRange } from './replay-range.ts'
 import type { ColumnValues, TableColumn } from './table-column.ts'
-import { type FoldHorizon, foldLog, inputName, readHorizon } from './training-set-fold.ts'
+import { type FoldHorizon, foldLog, readHorizon } from './training-set-fold.ts'
 import { type FoundLabel, LabelIndex, type LabelTally } from './training-set-labels.ts'
 import { ServedPredictions } from './training-set-served.ts'
 import { RowShape, type ShapedRow, type ShapeOptions } from './training-set-shape.ts'
@@ -179,7 +179,7 @@ export class PositionRows {
       group = []
       if (columns[0]!.length > 0) write(columns)
     }
-    const inputs = this.assembly.task.inputs.map(inputName)
+    const inputs = this.assembly.task.inputs.map(({ name }) => name)
     await foldLog(this.assembly, {
       log,
       horizon: this.horizon,
@@ -262,7 +262,7 @@ export class PositionRows {
     const { positions } = this.#options
     if (positions === undefined) return true
     if (served !== undefined) return this.#filter!.includes(served.position.offsets)
-    const inputs = this.assembly.task.inputs.map(inputName)
+    const inputs = this.assembly.task.inputs.map(({ name }) => name)
     return inPositions(positions, inputs, made.position.offsets, Number.POSITIVE_INFINITY)
   }
 

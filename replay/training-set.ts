@@ -342,8 +342,7 @@ async function provenanceFor(
   labelSource: string | null,
 ): Promise<Provenance> {
   const log: Record<string, readonly [number, number]> = {}
-  for (const { topic, partition } of task.inputs) {
-    const name = `${topic}[${partition}]`
+  for (const { name, topic, partition } of task.inputs) {
     const { start } = await options.log.offsets(topic, partition)
     log[name] = [Number(start), (horizon.tail ?? horizon.ends).get(name) ?? 0]
   }

@@ -15,6 +15,7 @@ export interface ErrorContexts {
   'topic-unknown': { topic: string; known: readonly string[] }
   'topic-mismatch': { topic: string; what: string; found: string; expected: string; advice?: string }
   'task-plan-changed': { app: string; found: number; expected: number }
+  'task-unknown': { task: string; known: readonly string[] }
   'offset-out-of-range': { topic: string; partition: number; offset: bigint; start: bigint; end: bigint }
   'engine-stopping': Record<string, never>
   'port-in-use': { host: string; port: number }
@@ -236,6 +237,10 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
     retriable: false,
     message: ({ app, found, expected }) =>
       `"${app}" began as ${found} tasks on this cluster, and its declaration now makes ${expected}; what it keeps and how far it has come are held by task. Run the changed declaration under another name, or keep its streams, views and partitions as they were`,
+  },
+  'task-unknown': {
+    retriable: false,
+    message: ({ task, known }) => `there is no task "${task}" on this log; there are: ${listed(known)}`,
   },
   'record-failed': {
     retriable: false,

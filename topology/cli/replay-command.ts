@@ -1,19 +1,31 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Declaration } from '../../models/declaration.ts'
 import { audit } from '../../replay/audit.ts'
-import { foldAnew, type RebuildReport, rebuild } from '../../replay/rebuild.ts'
+import {
+  foldAnew,
+  type RebuildReport,
+  rebuild,
+  rebuildTasks,
+  type TasksReport,
+} from '../../replay/rebuild.ts'
+import { onlyTask, recordedTasks } from '../../replay/recorded-tasks.ts'
 import { findRange } from '../../replay/replay-range.ts'
-import { openStateFolder, wire } from '../runtime/wire.ts'
+import { openStateFolder, statePath, type Wiring, wire } from '../runtime/wire.ts'
 import { CliError } from './cli-error.ts'
 import { topologyOf } from './data-folder.ts'
 import { count, Progress } from './progress.ts'
 import { rangeOption } from './range-option.ts'
 import { openSource, type ReplaySourceOptions } from './replay-source.ts'
+import { table } from './table.ts'
+import { placeOfRange } from './task-option.ts'
 
 export interface AuditCommandOptions extends ReplaySourceOptions {
   /** A time, a record or a commit. */
   readonly from?: string
   readonly to?: string
+  /** Only this one of several tasks. */
+  readonly task?: string
 }
 
 /** `replay audit`: every prediction recomputed at its position. Exit code 1 if any differs. */
@@ -22,7 +34,12 @@ export async function auditCommand(options: AuditCommandOptions): Promise<number
   const range = rangeOption(options)
   const { declaration, wiring } = await openSource(options)
   try {
-    const found = await findRange(range, { app: declaration.name, ...wiring })
+    const asked = onlyTask(await recordedTasks(declaration, wiring.log), options.task)
+    const share = placeOfRange(
+      range,
+      asked.filter(({ models }) => models.length > 0),
+    )
+    const found = await findRange(range, { app: declaration.name, share, ...wiring })
     const progress = new Progress('auditing', { unit: 'records', silent: json })
     let records = 0
     const report = await audit({
@@ -30,6 +47,7 @@ export async function auditCommand(options: AuditCommandOptions): Promise<number
       ...wiring,
       database: await wiring.scratch(),
       ...found,
+      ...(options.task === undefined ? {} : { onlyTask: options.task }),
       onProgress: (done) => {
         records = done.records
         progress.update(records)
@@ -42,6 +60,12 @@ export async function auditCommand(options: AuditCommandOptions): Promise<number
       process.stdout.write(
         `${count(report.predictions)} predictions recomputed at their positions, ${count(report.mismatches)} mismatches\n`,
       )
+      for (const { task, predictions, mismatches } of report.tasks ?? []) {
+        process.stdout.write(
+          `  ${task}: ${count(predictions)} predictions, ${count(mismatches)} mismatches\n`,
+        )
+      }
+      if (report.tasks?.length === 0) process.stdout.write('  no task of it has a model\n')
       for (const { model, requestId, what, served, recomputed, trigger } of report.examples) {
         process.stdout.write(
           `  ${model} ${requestId} (${trigger}): ${what} was ${served}, recomputed ${recomputed}\n`,
@@ -54,10 +78,16 @@ export async function auditCommand(options: AuditCommandOptions): Promise<number
   }
 }
 
+export interface RebuildCommandOptions extends ReplaySourceOptions {
+  /** Only this one of several tasks. */
+  readonly task?: string
+}
+
 /** `replay rebuild`: all state folded anew from the inputs and compared. Exit code 1 if it differs. */
-export async function rebuildCommand(options: ReplaySourceOptions): Promise<number> {
-  const { data, json = false } = options
+export async function rebuildCommand(options: RebuildCommandOptions): Promise<number> {
+  const { data, json = false, task } = options
   if (options.kafka !== undefined) return rebuildOfCluster(options)
+  if (task !== undefined) throw new CliError('--task goes with --kafka: a log of a folder has one task')
   if (data === undefined) throw new CliError('name the log: --data <dir>, or --kafka <brokers>')
   const declaration = await topologyOf(data, options.topology)
   const wiring = await wire({ data, now: Date.now })
@@ -75,10 +105,12 @@ export async function rebuildCommand(options: ReplaySourceOptions): Promise<numb
 }
 
 /** Compares with the state of `--data` where there is one; else the digest is to be compared with that of another fold. */
-async function rebuildOfCluster(options: ReplaySourceOptions): Promise<number> {
+async function rebuildOfCluster(options: RebuildCommandOptions): Promise<number> {
   const { data, json = false } = options
   const { declaration, wiring } = await openSource(options)
   try {
+    const tasks = onlyTask(await recordedTasks(declaration, wiring.log), options.task)
+    if (tasks.some(({ share }) => share !== undefined)) return await rebuildOfTasks(tasks, wiring, options)
     const progress = new Progress('rebuilding', { unit: 'records', silent: json })
     const onProgress = ({ records }: { readonly records: number }) => progress.update(records)
     const fresh = await wiring.scratch()
@@ -105,6 +137,47 @@ async function rebuildOfCluster(options: ReplaySourceOptions): Promise<number> {
   } finally {
     await wiring.close()
   }
+}
+
+/** Compares with the states that `--data` has of the tasks: those that ran there, or stood by. */
+async function rebuildOfTasks(
+  tasks: readonly Declaration[],
+  wiring: Wiring,
+  { data, json = false }: RebuildCommandOptions,
+): Promise<number> {
+  const progress = new Progress('rebuilding', { unit: 'records', silent: json })
+  const report = await rebuildTasks(
+    tasks,
+    {
+      ...wiring,
+      async stateOf(task) {
+        const folder = data === undefined ? undefined : statePath(data, task)
+        return folder === undefined || !existsSync(folder) ? undefined : await openStateFolder(folder)
+      },
+    },
+    ({ records }) => progress.update(records),
+  )
+  progress.end(report.records)
+  process.stdout.write(json ? `${JSON.stringify(report)}\n` : textOfTasks(report, data))
+  return report.equal === false ? 1 : 0
+}
+
+function textOfTasks({ records, after, tasks, equal }: TasksReport, data: string | undefined): string {
+  const rows = tasks.map((fold) => [
+    fold.task,
+    count(fold.records),
+    fold.after,
+    fold.before === undefined ? 'no state here' : fold.before === fold.after ? 'equal' : 'NOT EQUAL',
+  ])
+  const verdict =
+    equal === undefined
+      ? data === undefined
+        ? 'nothing to compare it with: name the folder of an instance with --data'
+        : `nothing to compare it with: ${data} has no state of these tasks`
+      : equal
+        ? 'every state here is equal'
+        : 'NOT EQUAL: a state does not match its log; remove its folder in tasks/ to start from the rebuilt fold'
+  return `${count(records)} records folded anew\n${table(['task', 'records', 'rebuilt', data ?? ''], rows)}\n  all ${tasks.length}    ${after}\n  ${verdict}\n`
 }
 
 const textOf = ({ records, before, after, equal }: RebuildReport): string =>

@@ -39,6 +39,10 @@ export const withSource = (command: Command): Command =>
     .option('--topology <module>', 'module of the topology (default: the one that ran in --data last)')
     .option('--json', 'print JSON, one value a line')
 
+/** Commands that go over the tasks of an application one after the other. */
+export const withTask = (command: Command): Command =>
+  command.option('--task <id>', 'only this task, as "shop-0-3", where the application runs as several')
+
 /** What `--from` and `--to` take. */
 export const placesHelp = `Places of the log are a time (2024-05-01, 2024-05-01T12:00:00Z, milliseconds), a record ("ratings[0]:500": where
 the engine had read all of it before that offset) or a commit ("#1234": before its batch).`

@@ -1,15 +1,17 @@
 import { type Command, Option } from 'commander'
 import { act } from './act.ts'
-import { placesHelp, wholeNumber, withSource, withTopology } from './command-options.ts'
+import { placesHelp, wholeNumber, withSource, withTask, withTopology } from './command-options.ts'
 import { definePolicy } from './policy.ts'
 import { defineTrainingSet } from './training-set.ts'
 
 export function defineReplay(program: Command): void {
   const replay = program.command('replay').description('fold the log again, and compare')
-  withSource(
-    replay
-      .command('audit')
-      .description('recompute every prediction at its position and compare it bit for bit'),
+  withTask(
+    withSource(
+      replay
+        .command('audit')
+        .description('recompute every prediction at its position and compare it bit for bit'),
+    ),
   )
     .option('--from <place>', 'compare predictions from here on')
     .option('--to <place>', 'compare predictions before here')
@@ -18,6 +20,7 @@ export function defineReplay(program: Command): void {
       `
 Writes nothing, and works beside a running engine. Exit code 1 when a prediction differs.
 ${placesHelp}
+Where the application runs as several tasks, those with models are folded, one after the other.
 
 Examples:
   headwater replay audit --data .headwater/movies
@@ -25,17 +28,21 @@ Examples:
   headwater replay audit --topology ./topology.ts --kafka localhost:9092 --registry http://localhost:8081`,
     )
     .action((options) => act(async () => (await import('../replay-command.ts')).auditCommand(options)))
-  withSource(
-    replay.command('rebuild').description('fold all state anew from the inputs and compare the digests'),
+  withTask(
+    withSource(
+      replay.command('rebuild').description('fold all state anew from the inputs and compare the digests'),
+    ),
   )
     .addHelpText(
       'after',
       `
 With --kafka the cluster is only read; the state to compare with is that of --data, whose engine must not be running.
+Where the application runs as several tasks, each is folded and compared by itself, and one digest is told of all.
 
 Examples:
   headwater replay rebuild --data .headwater/movies
-  headwater replay rebuild --data .headwater/movies --kafka localhost:9092`,
+  headwater replay rebuild --data .headwater/movies --kafka localhost:9092
+  headwater replay rebuild --data .headwater/shop --kafka localhost:9092 --task shop-0-3`,
     )
     .action((options) => act(async () => (await import('../replay-command.ts')).rebuildCommand(options)))
   withSource(
