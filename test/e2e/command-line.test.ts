@@ -124,7 +124,7 @@ describe('a starter, from nothing to answers', () => {
     const shown = await headwater(['features', 'show', 'visitor', '--data', data()])
     expect(shown.out).toMatch(/visits7d\s+count\s+visit\s+7 d\s+1 h/)
     const mermaid = await headwater(['features', 'lineage', '--data', data()])
-    expect(mermaid.out).toContain('view_visitor["view visitor"] -->|is read by| model_buys["model buys"]')
+    expect(mermaid.out).toMatch(/n\d\["view visitor v1"\] -->\|is read by\| n\d\["model buys"\]/)
     const dot = await headwater(['features', 'lineage', '--data', data(), '--dot'])
     expect(dot.out).toContain('"event outcome" -> "model buys" [label="labels"]')
     const unknown = await headwater(['features', 'show', 'visitors', '--data', data()])
