@@ -5,6 +5,8 @@ import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { Log, LogWriter } from '../state/log/log.ts'
 import type { Database } from '../state/store/database.ts'
 import { assemble, type RecoveryProgress } from './assembly.ts'
+import { readingFor } from './log-reading.ts'
+import { foldLog, readHorizon, withTail } from './training-set-fold.ts'
 
 /** A model, by its name or as the only one of its declaration. @throws EngineError `model-unknown` */
 export function modelOf({ models }: Declaration, name: string | undefined): Model {
@@ -29,15 +31,17 @@ export interface CandidateOptions {
 /**
  * What another model would have answered: its declaration folds the log in the
  * recorded order, each request is predicted before its label is learned, and
- * nothing is written. By request id.
+ * nothing is written. By request id. Events that no one of several tasks has
+ * read together are taken in the order of their times.
  */
 export async function candidatePredictions(options: CandidateOptions): Promise<ReadonlyMap<string, number>> {
-  const { declaration, onProgress } = options
-  const model = modelOf(declaration, options.model)
+  const { log, onProgress } = options
+  const model = modelOf(options.declaration, options.model)
+  const { declaration, order } = await readingFor(options.declaration, { model }, options)
   const outputs = new Map<string, number>()
   const assembly = await assemble({
     declaration,
-    log: options.log,
+    log,
     writer: options.writer,
     registry: options.registry,
     database: options.database,
@@ -46,6 +50,10 @@ export async function candidatePredictions(options: CandidateOptions): Promise<R
     },
   })
   assembly.outputs.muted = true
-  await assembly.recover(onProgress)
+  if (order === 'recorded') await assembly.recover(onProgress)
+  else {
+    const horizon = await withTail(await readHorizon(assembly, log), assembly, log)
+    await foldLog(assembly, { log, horizon, onBatch() {}, ...(onProgress ? { onProgress } : {}) })
+  }
   return outputs
 }

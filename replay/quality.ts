@@ -14,6 +14,8 @@ import type { Log } from '../state/log/log.ts'
 import type { Database } from '../state/store/database.ts'
 import { type Assembly, assemble } from './assembly.ts'
 import { DeclaredLog } from './backfill-log.ts'
+import { expectingReadings } from './log-reading.ts'
+import { foldLog, readHorizon, withTail } from './training-set-fold.ts'
 
 export interface QualityReportOptions {
   readonly declaration: Declaration
@@ -21,6 +23,8 @@ export interface QualityReportOptions {
   readonly registry: SchemaRegistry
   /** An empty database to fold into. */
   readonly database: Database
+  /** Opens another one: for expectations of other tasks, where the application runs as several. */
+  readonly scratch?: () => Promise<Database>
   /** Counts only the windows that lie in it, start included and end not; absent: everything, open windows too. */
   readonly range?: { readonly fromMs: TimestampMs; readonly toMs: TimestampMs }
   /** How many of the worst windows of an expectation are told; 3 unless given. */
@@ -76,10 +80,53 @@ export interface QualityReport {
  * Judges a whole log by the expectations of a declaration, with the code that
  * judges it live, and writes nothing. What the engine has committed is taken
  * in the recorded interleaving, the rest by event time. Memory is bounded by
- * the open windows.
+ * the open windows. Where the application runs as several tasks, those that
+ * have expectations are folded one after the other.
  */
 export async function qualityReport(options: QualityReportOptions): Promise<QualityReport> {
-  const { declaration, registry, database, worst = 3, onProgress = () => {}, onFailure } = options
+  const readings = await expectingReadings(options.declaration, options)
+  const reports: QualityReport[] = []
+  for (const reading of readings) {
+    const done = reports.reduce((sum, { records }) => sum + records, 0)
+    const database = reports.length === 0 ? options.database : await another(options)
+    const onProgress = (records: number) => options.onProgress?.(done + records)
+    reports.push(await reportOf({ ...options, database, onProgress }, reading))
+    if (database !== options.database) await database.close()
+  }
+  const [only] = reports
+  return only !== undefined && reports.length === 1 ? only : mergedReport(options.declaration, reports)
+}
+
+async function another({ scratch }: QualityReportOptions): Promise<Database> {
+  if (scratch !== undefined) return await scratch()
+  throw new RangeError(
+    'qualityReport: several tasks have expectations, so `scratch` must open an empty database for each',
+  )
+}
+
+/** In the order of the declaration. */
+function mergedReport(
+  { expectations: declared }: Declaration,
+  reports: readonly QualityReport[],
+): QualityReport {
+  const place = ({ subject }: { readonly subject: string }) =>
+    declared.findIndex((each) => each.subject === subject)
+  const inOrder = <Row extends { readonly subject: string }>(rows: readonly Row[]) =>
+    [...rows].sort((left, right) => place(left) - place(right))
+  return {
+    records: reports.reduce((sum, { records }) => sum + records, 0),
+    order: reports.every(({ order }) => order === 'recorded') ? 'recorded' : 'event-time',
+    subjects: inOrder(reports.flatMap(({ subjects }) => subjects)),
+    expectations: inOrder(reports.flatMap(({ expectations }) => expectations)),
+    isMet: reports.every(({ isMet }) => isMet),
+  }
+}
+
+async function reportOf(
+  options: QualityReportOptions,
+  { declaration, order }: Awaited<ReturnType<typeof expectingReadings>>[number],
+): Promise<QualityReport> {
+  const { registry, database, worst = 3, onProgress = () => {}, onFailure } = options
   const { range } = options
   const found = new WorstWindows(worst)
   const inRange = new Map<DeclaredExpectation, { judged: number; failed: number }>()
@@ -104,12 +151,18 @@ export async function qualityReport(options: QualityReportOptions): Promise<Qual
     ...(onFailure ? { onExpectationFailed: onFailure } : {}),
   })
   const { task, outputs, quality } = assembly
-  const isRecorded = await hasRead(log, assembly)
-  if (isRecorded) await assembly.recover(({ records }) => onProgress(records))
-  else await task.open()
-  outputs.muted = true
-  while ((await task.step()) !== undefined) onProgress(task.processed)
-  await task.flush()
+  const isOfSeveral = declaration.share !== undefined
+  const isRecorded = isOfSeveral ? order === 'recorded' : await hasRead(log, assembly)
+  if (isOfSeveral) {
+    const horizon = await withTail(await readHorizon(assembly, log), assembly, log)
+    await foldLog(assembly, { log, horizon, onBatch() {}, onProgress: ({ records }) => onProgress(records) })
+  } else {
+    if (isRecorded) await assembly.recover(({ records }) => onProgress(records))
+    else await task.open()
+    outputs.muted = true
+    while ((await task.step()) !== undefined) onProgress(task.processed)
+    await task.flush()
+  }
   const expectations = quality.tallies().map(({ subject, expectation, ...whole }) => {
     const { name, kind, severity, text: expected, isOfRows } = expectation
     const unit = isOfRows ? ('rows' as const) : ('windows' as const)

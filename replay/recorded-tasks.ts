@@ -1,7 +1,8 @@
-import type { Declaration } from '../models/declaration.ts'
+import type { Declaration, TaskShare } from '../models/declaration.ts'
 import { engineContracts } from '../state/contracts/engine-contracts.ts'
 import { EngineError } from '../state/contracts/engine-error.ts'
 import type { Log } from '../state/log/log.ts'
+import { edgeText, type ReplayRange } from './replay-range.ts'
 import { taskIdOf, tasksOnLog } from './task-plan.ts'
 
 /**
@@ -33,7 +34,49 @@ export function onlyTask(tasks: readonly Declaration[], id: string | undefined):
  */
 export async function taskOfModel(declaration: Declaration, model: string, log: Log): Promise<Declaration> {
   const tasks = await recordedTasks(declaration, log)
-  const found = tasks.find(({ models }) => models.some(({ name }) => name === model))
+  const found = tasks.find(hasModel(model))
   if (found !== undefined) return found
   throw new EngineError('model-unknown', { model, known: declaration.models.map(({ name }) => name) })
 }
+
+/**
+ * The task whose places a range names: each counts its commits, and goes its
+ * own way through the inputs. Undefined where there is one task, and for times,
+ * which are the same for all.
+ *
+ * @throws EngineError `position-unknown` where it is not clear whose they are, `task-unknown`, `task-plan-changed`
+ */
+export async function shareOfPlaces(
+  { from, to }: ReplayRange,
+  declaration: Declaration,
+  log: Log,
+  {
+    isMeant,
+    task,
+    advice = 'give times',
+  }: {
+    /** Of several tasks those that a command is about. */
+    readonly isMeant: (task: Declaration) => boolean
+    readonly task?: string | undefined
+    /** What to do where several are meant. */
+    readonly advice?: string
+  },
+): Promise<TaskShare | undefined> {
+  const place = [from, to].find((edge) => edge !== undefined && edge.kind !== 'time')
+  if (place === undefined) return undefined
+  const tasks = onlyTask(await recordedTasks(declaration, log), task)
+  const meant = tasks.filter(isMeant)
+  if (tasks.length === 1 || meant.length === 1) return (meant[0] ?? tasks[0])?.share
+  const known = (meant.length === 0 ? tasks : meant).map(taskIdOf).join(', ')
+  throw new EngineError('position-unknown', {
+    position: edgeText(place),
+    found: `it would be a place of one task, and there are ${known}`,
+    expected: advice,
+  })
+}
+
+/** Those that have a model. */
+export const hasModel =
+  (model: string) =>
+  ({ models }: Declaration): boolean =>
+    models.some(({ name }) => name === model)

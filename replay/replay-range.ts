@@ -148,7 +148,8 @@ export function inPositions(
 /** `topic[partition]`, without whose records of it the input has. */
 const partitionOfInput = (name: string): string => name.split('@')[0]!
 
-const textOf = (edge: RangeEdge): string => {
+/** As a command takes it. */
+export const edgeText = (edge: RangeEdge): string => {
   if (edge.kind === 'time') return new Date(edge.atMs).toISOString()
   return edge.kind === 'commit' ? `#${edge.sequence}` : `${edge.topic}[${edge.partition}]:${edge.offset}`
 }
@@ -236,7 +237,7 @@ class PositionHistory {
     const last = this.#commits.at(-1)?.sequence ?? -1
     if (edge.sequence > last + 1 || edge.sequence < first) {
       throw new EngineError('position-unknown', {
-        position: textOf(edge),
+        position: edgeText(edge),
         found: last < 0 ? 'the log holds no commit' : `the log holds the commits #${first} to #${last}`,
         expected: last < 0 ? 'run the topology first' : `write #${first} to #${last + 1}`,
       })
@@ -255,7 +256,7 @@ class PositionHistory {
     edge: { readonly kind: 'record'; topic: string; partition: number; offset: number },
     log: Log,
   ): Promise<number> {
-    const position = textOf(edge)
+    const position = edgeText(edge)
     const name = `${edge.topic}[${edge.partition}]`
     const known = [...new Set([...this.#inputs.values()].flat().map(partitionOfInput))]
     if (!known.includes(name)) {

@@ -8,6 +8,8 @@ import type { TimestampMs } from '../state/contracts/units.ts'
 import type { Log } from '../state/log/log.ts'
 import type { RecordBatch } from '../state/log/record-batch.ts'
 import type { Assembly, RecoveryProgress } from './assembly.ts'
+import type { LogReading } from './log-reading.ts'
+import { partitionTimes } from './partition-times.ts'
 import { commitPartition } from './task-plan.ts'
 
 /** How far a fold goes: a place on the log that names the same records for ever. */
@@ -59,10 +61,21 @@ export async function readHorizon(
 /** The same horizon, and behind it all that the inputs hold now. */
 export async function withTail(horizon: FoldHorizon, { task }: Assembly, log: Log): Promise<FoldHorizon> {
   const tail = new Map<string, number>()
-  for (const input of task.inputs) {
-    tail.set(input.name, Number((await log.offsets(input.topic, input.partition)).end))
+  let { streamTimeMs } = horizon
+  for (const { name, topic, partition } of task.inputs) {
+    tail.set(name, Number((await log.offsets(topic, partition)).end))
+    const times = horizon.commits > 0 ? undefined : await partitionTimes(log, topic, partition)
+    streamTimeMs = Math.max(streamTimeMs, times?.lastMs ?? streamTimeMs)
   }
-  return { ...horizon, tail }
+  return { ...horizon, streamTimeMs, tail }
+}
+
+/** A fold in the order of event times goes by no commits. @throws RangeError where one is to end at some */
+export function refuseCommits(order: LogReading['order'], untilCommit: number | undefined): void {
+  if (order === 'recorded' || untilCommit === undefined) return
+  throw new RangeError(
+    'untilCommit (--until-commit) is a place of one task, and no one task has read all of these events: they are taken in the order of their times. Bound the rows by time instead',
+  )
 }
 
 export interface FoldOptions {

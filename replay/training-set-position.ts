@@ -8,9 +8,10 @@ import type { Log, LogWriter } from '../state/log/log.ts'
 import type { Database } from '../state/store/database.ts'
 import { type Assembly, assemble, type RecoveryProgress } from './assembly.ts'
 import { type AuditMismatch, firstDifference } from './audit.ts'
+import { readingFor } from './log-reading.ts'
 import { inPositions, PositionFilter, type PositionRange } from './replay-range.ts'
 import type { ColumnValues, TableColumn } from './table-column.ts'
-import { type FoldHorizon, foldLog, readHorizon } from './training-set-fold.ts'
+import { type FoldHorizon, foldLog, readHorizon, refuseCommits, withTail } from './training-set-fold.ts'
 import { type FoundLabel, LabelIndex, type LabelTally } from './training-set-labels.ts'
 import { ServedPredictions } from './training-set-served.ts'
 import { RowShape, type ShapedRow, type ShapeOptions } from './training-set-shape.ts'
@@ -130,7 +131,9 @@ export class PositionRows {
   }
 
   static async open(options: PositionOptions): Promise<PositionRows> {
-    const { declaration, model, log, views } = options
+    const { model, log, views, untilCommit } = options
+    const { declaration, order } = await readingFor(options.declaration, { model }, options)
+    refuseCommits(order, untilCommit)
     const made: PositionRow[] = []
     const watch = new TriggerWatch(model, views)
     const assembly = await assemble({
@@ -151,14 +154,15 @@ export class PositionRows {
           extra: watch.extra(prediction.predictedAt),
         }),
     })
-    const horizon = await readHorizon(assembly, log, options.untilCommit)
+    const followed = await readHorizon(assembly, log, untilCommit)
+    const horizon = order === 'recorded' ? followed : await withTail(followed, assembly, log)
     const index = await LabelIndex.read({
       declaration,
       model,
       log,
       contract: assembly.events.get(model.label.from.name)!,
       database: options.database,
-      ends: horizon.ends,
+      ends: horizon.tail ?? horizon.ends,
     })
     const { positions, registry } = options
     const filter =

@@ -2,10 +2,11 @@ import type { FeatureView } from '../processors/feature/feature-view.ts'
 import type { DurationMs, TimestampMs } from '../state/contracts/units.ts'
 import type { Log } from '../state/log/log.ts'
 import { type Assembly, assemble } from './assembly.ts'
+import { readingFor } from './log-reading.ts'
 import type { ColumnType, ColumnValues, TableChunk, TableColumn, TableReader } from './table-column.ts'
 import { columnsOfTable, columnValue } from './table-reader.ts'
 import { RowAsker } from './training-set-asker.ts'
-import { type FoldHorizon, foldLog, readHorizon, withTail } from './training-set-fold.ts'
+import { type FoldHorizon, foldLog, readHorizon, refuseCommits, withTail } from './training-set-fold.ts'
 import { type InputTally, newInputTally, timeReader, unitDoubt } from './training-set-input.ts'
 import { RowShape } from './training-set-shape.ts'
 import { AnswerFile, SortedRows } from './training-set-spill.ts'
@@ -68,9 +69,11 @@ export class TimeRows {
       const tally = newInputTally()
       const balance = await readRows(options, table, fields, rows, tally)
       const asker = new RowAsker(rows, fields, waitMs, tally)
+      const { declaration, order } = await readingFor(options.declaration, { views }, options)
+      refuseCommits(order, options.untilCommit)
       const assembly = await assemble({
         ...options,
-        declaration: { ...options.declaration, models: [], streams: [], views },
+        declaration: { ...declaration, models: [], streams: [], views },
         observer: (states) => asker.connected(states, views, options.model),
       })
       const followed = await readHorizon(assembly, log, options.untilCommit)

@@ -62,19 +62,47 @@ export async function readLayouts<Layout extends { readonly task: string; readon
   layouts: BoundContract<Layout>,
   task: string,
 ): Promise<ReadonlyMap<string, Layout>> {
-  const found = new Map<string, Layout>()
+  return (await readTaskLayouts(log, layouts)).get(task) ?? new Map()
+}
+
+/** The same of every task, each in the order in which it had them. */
+export async function readTaskLayouts<Layout extends { readonly task: string; readonly layout: string }>(
+  log: Log,
+  layouts: BoundContract<Layout>,
+): Promise<ReadonlyMap<string, ReadonlyMap<string, Layout>>> {
+  const found = new Map<string, Map<string, Layout>>()
   const { topic } = layouts.contract
   const { start, end } = await log.offsets(topic, 0)
   for (let offset = start; offset < end; ) {
     const batch = await log.read({ topic, partition: 0, offset, maxBytes: 1 << 20 })
     for (let index = 0; index < batch.count; index++) {
       const layout = layouts.readValue(batch.bytes, batch.valueStart[index]!, batch.valueEnd[index]!)
-      if (layout.task === task) found.set(layout.layout, layout)
+      const own = found.get(layout.task) ?? new Map<string, Layout>()
+      found.set(layout.task, own.set(layout.layout, layout))
     }
     if (batch.nextOffset === offset) break
     offset = batch.nextOffset
   }
   return found
+}
+
+/** The task that has a partition of the commits; undefined while none of it has committed. */
+export async function taskOnPartition<Commit extends { readonly task: string }>(
+  log: Log,
+  commits: BoundContract<Commit>,
+  partition: number,
+): Promise<string | undefined> {
+  const { topic } = commits.contract
+  const { start, end } = await log.offsets(topic, partition)
+  for (let offset = start; offset < end; ) {
+    const batch = await log.read({ topic, partition, offset, maxBytes: 1, maxRecords: 1 })
+    if (batch.count > 0) {
+      return commits.readValue(batch.bytes, batch.valueStart[0]!, batch.valueEnd[0]!).task
+    }
+    if (batch.nextOffset === offset) return undefined
+    offset = batch.nextOffset
+  }
+  return undefined
 }
 
 /**

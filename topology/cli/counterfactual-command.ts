@@ -5,7 +5,7 @@ import { CliError } from './cli-error.ts'
 import { isoTime } from './log-reader.ts'
 import { count, Progress } from './progress.ts'
 import { rangeOption } from './range-option.ts'
-import { openSource, type ReplaySourceOptions } from './replay-source.ts'
+import { openSource, placesOfModel, type ReplaySourceOptions } from './replay-source.ts'
 import { table } from './table.ts'
 
 export interface CounterfactualCommandOptions extends ReplaySourceOptions {
@@ -35,7 +35,7 @@ export async function counterfactualCommand(options: CounterfactualCommandOption
       threshold,
       largest,
       ...(model === undefined ? {} : { model }),
-      ...(await findRange(range, { app: declaration.name, ...wiring })),
+      ...(await findRange(range, await placesOfModel(range, declaration, wiring, model))),
       onProgress: (done) => {
         events = done
         progress.update(done)

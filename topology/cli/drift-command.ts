@@ -11,7 +11,7 @@ import { isoTime } from './log-reader.ts'
 import { durationOf } from './option-values.ts'
 import { count, Progress } from './progress.ts'
 import { rangeOption } from './range-option.ts'
-import { findSource, type ReplaySourceOptions } from './replay-source.ts'
+import { findSource, placesOfModel, type ReplaySourceOptions } from './replay-source.ts'
 import { table } from './table.ts'
 
 export interface DriftCommandOptions extends ReplaySourceOptions {
@@ -46,8 +46,9 @@ export async function driftCommand(options: DriftCommandOptions): Promise<number
   const { declaration, place } = await findSource(options)
   const wiring = await wire({ ...place, app: declaration.name, now: Date.now, readOnly: !record })
   try {
-    const source = { app: declaration.name, ...wiring }
-    const [reference, current] = [await timesOf(ranges[0], source), await timesOf(ranges[1], source)]
+    const timesIn = async (range: ReplayRange | undefined) =>
+      range && timesOf(range, await placesOfModel(range, declaration, wiring, options.model))
+    const [reference, current] = [await timesIn(ranges[0]), await timesIn(ranges[1])]
     const settings = { ...asked, ...(reference && { reference }), ...(current && { current }) }
     const progress = new Progress('comparing', { unit: 'events', silent: json })
     let events = 0
@@ -88,8 +89,7 @@ function rangesOf(prefix: string, from: string | undefined, to: string | undefin
   return rangeOption({ from, to }, prefix)
 }
 
-async function timesOf(range: ReplayRange | undefined, source: RangeSource): Promise<TimeRange | undefined> {
-  if (range === undefined) return undefined
+async function timesOf(range: ReplayRange, source: RangeSource): Promise<TimeRange> {
   const { fromMs = Number.NEGATIVE_INFINITY, toMs = Number.POSITIVE_INFINITY } = await timesOfRange(
     range,
     source,

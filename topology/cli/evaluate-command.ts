@@ -11,7 +11,7 @@ import { CliError } from './cli-error.ts'
 import { isoTime } from './log-reader.ts'
 import { count, Progress } from './progress.ts'
 import { rangeOption } from './range-option.ts'
-import { openSource, type ReplaySourceOptions } from './replay-source.ts'
+import { openSource, placesOfModel, type ReplaySourceOptions } from './replay-source.ts'
 import { table } from './table.ts'
 
 export interface EvaluateCommandOptions extends ReplaySourceOptions {
@@ -46,7 +46,7 @@ export async function evaluateCommand(options: EvaluateCommandOptions): Promise<
     const report = await evaluate({
       ...settings,
       ...candidate,
-      ...(await findRange(range, { app: declaration.name, ...wiring })),
+      ...(await findRange(range, await placesOfModel(range, declaration, wiring, options.model))),
       declaration,
       log: wiring.log,
       registry: wiring.registry,

@@ -6,7 +6,7 @@ import { CliError } from './cli-error.ts'
 import { loadTopology } from './load-topology.ts'
 import { count, Progress } from './progress.ts'
 import { rangeOption } from './range-option.ts'
-import { openSource, type ReplaySourceOptions } from './replay-source.ts'
+import { openSource, placesOfModel, type ReplaySourceOptions } from './replay-source.ts'
 import { table } from './table.ts'
 
 export interface PolicyCommandOptions extends ReplaySourceOptions {
@@ -48,7 +48,7 @@ export async function policyCommand(options: PolicyCommandOptions): Promise<numb
       ...(model === undefined ? {} : { model }),
       ...(clip === undefined ? {} : { clip }),
       ...(switchAt === undefined ? {} : { switchAt }),
-      ...(await findRange(range, { app: declaration.name, ...wiring })),
+      ...(await findRange(range, await placesOfModel(range, declaration, wiring, model))),
       onProgress: (done) => {
         events = done
         progress.update(done)

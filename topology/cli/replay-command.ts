@@ -9,7 +9,7 @@ import {
   rebuildTasks,
   type TasksReport,
 } from '../../replay/rebuild.ts'
-import { onlyTask, recordedTasks } from '../../replay/recorded-tasks.ts'
+import { onlyTask, recordedTasks, shareOfPlaces } from '../../replay/recorded-tasks.ts'
 import { findRange } from '../../replay/replay-range.ts'
 import { openStateFolder, statePath, type Wiring, wire } from '../runtime/wire.ts'
 import { CliError } from './cli-error.ts'
@@ -18,7 +18,6 @@ import { count, Progress } from './progress.ts'
 import { rangeOption } from './range-option.ts'
 import { openSource, type ReplaySourceOptions } from './replay-source.ts'
 import { table } from './table.ts'
-import { placeOfRange } from './task-option.ts'
 
 export interface AuditCommandOptions extends ReplaySourceOptions {
   /** A time, a record or a commit. */
@@ -34,11 +33,11 @@ export async function auditCommand(options: AuditCommandOptions): Promise<number
   const range = rangeOption(options)
   const { declaration, wiring } = await openSource(options)
   try {
-    const asked = onlyTask(await recordedTasks(declaration, wiring.log), options.task)
-    const share = placeOfRange(
-      range,
-      asked.filter(({ models }) => models.length > 0),
-    )
+    const share = await shareOfPlaces(range, declaration, wiring.log, {
+      isMeant: ({ models }) => models.length > 0,
+      task: options.task,
+      advice: 'give times, or name the task with --task',
+    })
     const found = await findRange(range, { app: declaration.name, share, ...wiring })
     const progress = new Progress('auditing', { unit: 'records', silent: json })
     let records = 0

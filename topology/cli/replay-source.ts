@@ -1,6 +1,9 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Declaration } from '../../models/declaration.ts'
+import { modelOf } from '../../replay/candidate.ts'
+import { hasModel, shareOfPlaces } from '../../replay/recorded-tasks.ts'
+import type { RangeSource, ReplayRange } from '../../replay/replay-range.ts'
 import type { LogPlace } from '../runtime/folder-replay.ts'
 import { type Wiring, wire } from '../runtime/wire.ts'
 import { CliError } from './cli-error.ts'
@@ -59,4 +62,16 @@ export async function openSource(options: ReplaySourceOptions): Promise<ReplaySo
   const { declaration, place } = await findSource(options)
   const wiring = await wire({ ...place, app: declaration.name, now: Date.now, readOnly: true })
   return { declaration, wiring }
+}
+
+/** Where the places of a range are looked for: in the log of the task that has the model. */
+export async function placesOfModel(
+  range: ReplayRange,
+  declaration: Declaration,
+  { log, registry }: Wiring,
+  model: string | undefined,
+): Promise<RangeSource> {
+  const { name } = modelOf(declaration, model)
+  const share = await shareOfPlaces(range, declaration, log, { isMeant: hasModel(name) })
+  return { app: declaration.name, log, registry, share }
 }

@@ -16,6 +16,7 @@ import {
   viewsToMerge,
 } from '../../replay/backfill-swap.ts'
 import { type QualityReport, type QualityReportOptions, qualityReport } from '../../replay/quality.ts'
+import { shareOfPlaces } from '../../replay/recorded-tasks.ts'
 import { type ReplayRange, timesOfRange } from '../../replay/replay-range.ts'
 import { ViewRegistry } from '../../replay/view-registry.ts'
 import { openStateFolder, type Wiring, wire } from './wire.ts'
@@ -66,7 +67,9 @@ export async function folderQuality({
   const wiring = await wire({ ...place, app: declaration.name, now: Date.now, readOnly: true })
   try {
     const { log, registry } = wiring
-    const source = { app: declaration.name, log, registry }
+    const isMeant = ({ expectations }: Declaration) => expectations.length > 0
+    const share = await shareOfPlaces(between, declaration, log, { isMeant })
+    const source = { app: declaration.name, log, registry, share }
     const { fromMs = Number.NEGATIVE_INFINITY, toMs = Number.POSITIVE_INFINITY } = await timesOfRange(
       between,
       source,
@@ -77,6 +80,7 @@ export async function folderQuality({
       log,
       registry,
       database: await wiring.scratch(),
+      scratch: wiring.scratch,
       ...(isWhole ? {} : { range: { fromMs, toMs } }),
       ...options,
     })

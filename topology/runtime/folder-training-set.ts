@@ -1,4 +1,5 @@
 import type { Declaration } from '../../models/declaration.ts'
+import { hasModel, shareOfPlaces } from '../../replay/recorded-tasks.ts'
 import { findRange, type ReplayRange, timesOfRange } from '../../replay/replay-range.ts'
 import type { TrainingSetOptions, TrainingSetReport } from '../../replay/training-set.ts'
 import { wire } from './wire.ts'
@@ -37,7 +38,11 @@ export async function trainingSet({
   const place = { ...(data === undefined ? {} : { data }), ...(kafka === undefined ? {} : { kafka }) }
   const wiring = await wire({ ...place, app: declaration.name, now: Date.now, readOnly: true })
   try {
-    const source = { app: declaration.name, ...wiring }
+    const { model: asked = declaration.models.length === 1 ? declaration.models[0]!.name : '' } = options
+    const share = await shareOfPlaces(between, declaration, wiring.log, {
+      isMeant: options.labels === undefined || options.model !== undefined ? hasModel(asked) : () => true,
+    })
+    const source = { app: declaration.name, ...wiring, share }
     const range = await (options.labels === undefined ? findRange : timesOfRange)(between, source)
     return await trainingSetOf({
       declaration,
