@@ -127,8 +127,8 @@ describe('the tasks of an application of three stages', () => {
         requestId,
       })
       expect(found).toMatchObject({ requestId, recomputed: 'equal', predictedAt: at })
-      const valueOf = new Map(found.features.map(({ name, value }) => [name, value]))
-      expect(Object.fromEntries(valueOf)).toEqual(features)
+      const values = new Map(found.features.map(({ name, value }) => [name, value]))
+      expect(Object.fromEntries(values)).toEqual(features)
       const counts = new Map(found.features.map(({ name, eventCount }) => [name, eventCount]))
       expect([counts.get('sales'), counts.get('taken'), counts.get('refunds')]).toEqual([
         features.sales,
