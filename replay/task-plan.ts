@@ -158,7 +158,6 @@ function reasonsOf(part: Declaration, reads: readonly Contract[]): readonly stri
   const [first] = reads
   const other = reads.find((each) => partitionsOf(each) !== partitionsOf(first!))
   const own = part.streams.find(({ sink }) => reads.includes(sink))
-  const keyless = reads.find(({ keyFields }) => keyFields.length === 0)
   return [
     ...part.models.map(({ name }) => `model "${name}" learns from all partitions`),
     ...part.expectations.map(({ subject }) => `the expectations of "${subject}" count over all partitions`),
@@ -170,7 +169,6 @@ function reasonsOf(part: Declaration, reads: readonly Contract[]): readonly stri
     ...part.streams.flatMap((stream) => asksElsewhere(stream)),
     ...part.streams.flatMap((stream) => keyedApart(stream)),
     ...(own === undefined ? [] : [`a stream writes "${own.sink.name}", which is read beside its sources`]),
-    ...(keyless === undefined ? [] : [`event "${keyless.name}" has no key`]),
     ...(other === undefined
       ? []
       : [
