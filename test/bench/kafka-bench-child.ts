@@ -1,5 +1,6 @@
 import type { Declaration } from '../../models/declaration.ts'
 import { Engine } from '../../topology/index.ts'
+import { firstRows } from './first-rows.ts'
 import { fraudTopology } from './fraud-topology.ts'
 import { thirtyDayCounts } from './thirty-day-counts.ts'
 import { windowCounts, windowTopology } from './window-topology.ts'
@@ -28,14 +29,6 @@ if (declare === undefined) throw new RangeError(`no job "${job}"`)
 const topology = declare()
 const tell = (line: object): void => void process.stdout.write(`${JSON.stringify(line)}\n`)
 
-async function* first<Row>(rows: Iterable<Row> | AsyncIterable<Row>, most: number): AsyncGenerator<Row> {
-  let count = 0
-  for await (const row of rows) {
-    if (count++ === most) return
-    yield row
-  }
-}
-
 let commits = 0
 const engine = await Engine.open({
   topology,
@@ -49,7 +42,7 @@ const engine = await Engine.open({
 })
 if (mode === 'load') {
   const [source] = topology.sources
-  await engine.importer.run(source!.name, first(source!.rows(), Number(events)))
+  await engine.importer.run(source!.name, firstRows(source!.rows(), Number(events)))
 } else {
   tell({ is: 'begun', atMs: Date.now() })
   const startedMs = performance.now()

@@ -9,10 +9,11 @@ import { createGunzip, gzipSync } from 'node:zlib'
 import { openKafkaLog } from '../../state/log/kafka/kafka-log.ts'
 import { type KafkaBroker, startKafkaBroker } from '../support/kafka-broker.ts'
 import { heirs, killAtHalf } from './kafka-kill.ts'
+import { bring, workOff } from './kafka-scale.ts'
 import { expectedThirtyDayCounts, type ThirtyDayCounts } from './thirty-day-counts.ts'
 
 /*
- *     npm run bench:kafka -- transactions.csv.gz [--events N] [--runs N] [--only TEXT] [--peer DIR] [--kill] [--broker-pid ID]
+ *     npm run bench:kafka -- transactions.csv.gz [--events N] [--runs N] [--only TEXT] [--peer DIR] [--kill] [--scale] [--broker-pid ID]
  *
  * Jobs P1 (nine windows of each transaction, one output for each window that
  * a commit touched; job P2A on the cluster) and P1b (30 windowed features
@@ -22,6 +23,8 @@ import { expectedThirtyDayCounts, type ThirtyDayCounts } from './thirty-day-coun
  * process that runs the application, its start included; the broker's own is
  * stated beside it, of a broker at KAFKA_BROKERS where --broker-pid tells its
  * process on this machine.
+ *
+ * With --scale also what P1 costs one process and three that share its tasks.
  *
  * With --kill also how long it takes from a kill -9 at half of P1's input to
  * the next commit.
@@ -281,6 +284,36 @@ async function printKills(path: string, broker: KafkaBroker): Promise<void> {
   process.stdout.write(`session timeout ${sessionTimeoutMs / 1_000} s\n`)
 }
 
+/** Each run has both, one behind the other: what else the machine does changes between runs. */
+async function printScale(path: string, broker: KafkaBroker): Promise<void> {
+  process.stdout.write(
+    '\n| P1 through the internal topic, 4 partitions | events/s | CPU µs an event, all processes | peak MB of one | tasks |\n|---|---|---|---|---|\n',
+  )
+  for (let run = 0; run < runs; run++) {
+    for (const processes of [1, 3]) {
+      const folder = mkdtempSync(join(tmpdir(), 'headwater-bench-'))
+      const topicPrefix = `bench${Date.now()}.`
+      try {
+        const { brokers } = broker
+        const settings = { csv: path, brokers, topicPrefix, folder, events, processes }
+        await bring(settings)
+        const { seconds, cpuSeconds, peakRssMb, tasks } = await workOff(settings)
+        const cells = [
+          `${processes} processes`,
+          (events / seconds).toFixed(0),
+          ((cpuSeconds * 1e6) / events).toFixed(1),
+          peakRssMb.toFixed(0),
+          tasks.join(' + '),
+        ]
+        process.stdout.write(`| ${cells.join(' | ')} |\n`)
+      } finally {
+        await removeTopics(broker, topicPrefix)
+        rmSync(folder, { recursive: true, force: true })
+      }
+    }
+  }
+}
+
 async function main(path: string): Promise<void> {
   const broker = await startKafkaBroker()
   if ('missing' in broker) throw new Error(broker.missing)
@@ -291,6 +324,7 @@ async function main(path: string): Promise<void> {
     for (const job of jobs) {
       for (let run = 0; run < runs && ourName(job).includes(only); run++) print(await ours(job, path, broker))
     }
+    if (args.includes('--scale')) await printScale(path, broker)
     if (args.includes('--kill')) await printKills(path, broker)
     const peer = optionOf('--peer')
     if (peer === undefined) process.stdout.write('\nWITHOUT KAFKA STREAMS: give its folder by --peer\n')

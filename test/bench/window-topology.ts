@@ -70,7 +70,9 @@ const windowsOf = (name: string, sizeMs: number) =>
 /** `path` is the fraud handbook's transactions.csv.gz. */
 export function windowTopology(path: string, hop: 'fused' | 'log') {
   const byCustomer = stream(transaction)
-  const byPair = byCustomer.pipe(rekey('pair', ({ value }) => [value.customer, value.terminal] as const))
+  const byPair = byCustomer.pipe(
+    rekey('pair', ({ value }) => [value.customer, value.terminal] as const, { samePartition: true }),
+  )
   const terminals: typeof byCustomer =
     hop === 'log'
       ? stream(byTerminal)
