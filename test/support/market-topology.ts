@@ -113,7 +113,7 @@ export const candidateMarket = topology('market', {
     model('quick', {
       ...fraud,
       features: [shop, amounts],
-      learner: hashedLogistic({ bits: 8, learningRate: 0.5 }),
+      learner: hashedLogistic({ bits: 7 }),
     }),
   ],
 })
