@@ -7,6 +7,7 @@ export class RecoveryLines {
   readonly #recovering: Progress
   #restoring: Progress | undefined
   #restored: number | undefined
+  #isRecovering = false
 
   constructor(silent: boolean) {
     this.#silent = silent
@@ -16,6 +17,7 @@ export class RecoveryLines {
   update({ records, restore }: RecoveryProgress): void {
     if (restore === undefined) {
       this.#endRestore()
+      this.#isRecovering = true
       this.#recovering.update(records)
       return
     }
@@ -28,10 +30,10 @@ export class RecoveryLines {
     this.#restoring.update(restore.records)
   }
 
-  /** The last lines, kept. */
+  /** The last lines, kept; none of what was followed while another ran the task. */
   end({ records }: RecoveryProgress): void {
     this.#endRestore()
-    if (records > 0) this.#recovering.end(records)
+    if (this.#isRecovering && records > 0) this.#recovering.end(records)
   }
 
   #endRestore(): void {

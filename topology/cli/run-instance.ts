@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { hostname } from 'node:os'
 import type { Declaration } from '../../models/declaration.ts'
+import { taskIdOf } from '../../replay/task-plan.ts'
 import { Instance, isInstanceId } from '../cluster/instance.ts'
 import { startInstanceServer } from '../http/instance-server.ts'
 import type { Engine } from '../runtime/engine.ts'
@@ -50,7 +51,12 @@ export async function runInstance(run: InstanceRun): Promise<void> {
   const notice = (found: unknown) =>
     process.stderr.write(`headwater: ${found instanceof Error ? found.message : found}\n`)
   let instance: Instance | undefined
-  let recovery = new RecoveryLines(run.silent)
+  const recoveries = new Map<string, RecoveryLines>()
+  const recoveryOf = (task: string) => {
+    const lines = recoveries.get(task) ?? new RecoveryLines(run.silent)
+    recoveries.set(task, lines)
+    return lines
+  }
   try {
     const url = advertised ?? reachable(server.url)
     instance = await Instance.start({
@@ -63,10 +69,11 @@ export async function runInstance(run: InstanceRun): Promise<void> {
       ...(sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs }),
       engine: { acceptFeatureChanges: run.acceptFeatureChanges === true },
       onNotice: notice,
-      onRecovery: (progress) => recovery.update(progress),
+      onRecovery: (task, progress) => recoveryOf(task).update(progress),
       begin(engine, ended) {
-        recovery.end(engine.recovered)
-        recovery = new RecoveryLines(run.silent)
+        const task = taskIdOf(engine.assembly.declaration)
+        recoveryOf(task).end(engine.recovered)
+        recoveries.delete(task)
         return run.begin(engine, ended)
       },
       onEngine(task, engine) {

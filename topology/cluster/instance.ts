@@ -32,7 +32,7 @@ export interface InstanceOptions {
   /** Wall clock in ms. */
   readonly now?: () => number
   readonly onNotice?: (text: string) => void
-  readonly onRecovery?: (progress: RecoveryProgress) => void
+  readonly onRecovery?: (task: string, progress: RecoveryProgress) => void
   /**
    * Starts an engine that this instance is to run, by default with its `run`;
    * `ended` aborts when it is another's.
@@ -368,7 +368,9 @@ export class Instance {
           }),
       ...(now === undefined ? {} : { now }),
       ...(onNotice === undefined ? {} : { onNotice }),
-      ...(onRecovery === undefined ? {} : { onRecovery }),
+      ...(onRecovery === undefined
+        ? {}
+        : { onRecovery: (progress: RecoveryProgress) => onRecovery(task, progress) }),
       ...(standby === undefined ? {} : { standby }),
       ...engine,
     })
