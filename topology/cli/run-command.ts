@@ -1,15 +1,15 @@
 import { once } from 'node:events'
-import type { Quality } from '../../models/evaluation/progressive.ts'
 import { startServer } from '../http/server.ts'
-import { Engine } from '../runtime/engine.ts'
+import type { Engine } from '../runtime/engine.ts'
 import type { KafkaWiring } from '../runtime/wire-kafka.ts'
+import { bringIn } from './bring-in.ts'
 import { CliError } from './cli-error.ts'
 import { announceDoor, defaultDataFolder, rememberModule } from './data-folder.ts'
 import { wiringOf } from './kafka-options.ts'
 import { loadTopology } from './load-topology.ts'
-import { count, Progress } from './progress.ts'
-import { RecoveryLines } from './recovery-lines.ts'
-import { table } from './table.ts'
+import { closeAll, openTasks } from './open-tasks.ts'
+import { count } from './progress.ts'
+import { digestOf, reportOf, summary } from './run-report.ts'
 
 export interface RunOptions {
   readonly data?: string
@@ -27,21 +27,6 @@ export interface RunOptions {
   readonly advertise?: string
   readonly standbys?: number
   readonly sessionTimeout?: number
-}
-
-/** What `--once --json` prints as its one line. */
-export interface RunReport {
-  readonly events: number
-  readonly predictions: number
-  readonly labels: number
-  readonly deadLetters: number
-  readonly lateEvents: number
-  readonly auc?: number
-  readonly logLoss?: number
-  readonly mae?: number
-  readonly baselines: Readonly<Record<string, Quality>>
-  readonly eventsPerSecond: number
-  readonly digest: string
 }
 
 /**
@@ -79,35 +64,33 @@ export async function runCommand(modulePath: string, options: RunOptions): Promi
     return 0
   }
   refuseInstanceOptions(options)
-  const recovery = new RecoveryLines(silent)
-  const engine = await Engine.open({
-    topology: declaration,
+  const engines = await openTasks({
+    declaration,
     data,
+    kafka,
     acceptFeatureChanges: options.acceptFeatureChanges === true,
-    ...(kafka === undefined ? {} : { kafka }),
-    onNotice: (text) => process.stderr.write(`headwater: ${text}\n`),
-    onRecovery: (progress) => recovery.update(progress),
+    silent,
   })
+  const [engine] = engines
   try {
-    recovery.end(engine.recovered)
-    say(
+    const log =
       options.kafka === undefined
-        ? `${declaration.name}: log and state in ${data}`
-        : `${declaration.name}: log on Kafka at ${options.kafka}, state in ${data}`,
-    )
+        ? `log and state in ${data}`
+        : `log on Kafka at ${options.kafka}, state in ${data}`
+    say(`${declaration.name}: ${log}${engines.length === 1 ? '' : `; all ${engines.length} tasks run here`}`)
     if (options.once) {
-      const { eventsPerSecond } = await bringIn(engine, silent, stopped.signal)
+      const { eventsPerSecond } = await bringIn(engines, silent, stopped.signal)
       if (stopped.signal.aborted) return 130
-      const report = await reportOf(engine, eventsPerSecond, await engine.digest())
+      const report = await reportOf(engines, eventsPerSecond, await digestOf(engines))
       process.stdout.write(
-        silent ? `${JSON.stringify(report)}\n` : `${await summary(engine, eventsPerSecond)}\n`,
+        silent ? `${JSON.stringify(report)}\n` : `${await summary(engines, eventsPerSecond)}\n`,
       )
       return 0
     }
     await serve(engine, data, options, say, stopped.signal)
     return 0
   } finally {
-    await engine.close()
+    await closeAll(engines)
   }
 }
 
@@ -130,45 +113,6 @@ function refuseInstanceOptions({ instanceId, advertise, standbys, sessionTimeout
   )
 }
 
-/** Imports the declared sources, starts the loop and waits until everything on the log is processed. */
-async function bringIn(
-  engine: Engine,
-  silent: boolean,
-  stopped: AbortSignal,
-): Promise<{ eventsPerSecond: number }> {
-  const { sources } = engine.assembly.declaration
-  // What was imported before is worked off at once; a first import is there as a whole before it is taken up.
-  const imported = await Promise.all(sources.map(({ name }) => engine.importer.isComplete(name)))
-  if (imported.every((complete) => complete)) engine.run()
-  for (const source of sources) {
-    const progress = new Progress(`importing ${source.name}`, {
-      unit: 'rows',
-      silent,
-      ...(source.rowCount === undefined ? {} : { total: source.rowCount }),
-    })
-    const { rows, skipped } = await engine.importer.run(source.name, source.rows(), (done) => {
-      progress.update(done.rows)
-      if (stopped.aborted) throw stopped.reason
-    })
-    if (skipped < rows) progress.end(rows - skipped)
-  }
-  const lag = (await engine.inputs()).reduce((sum, input) => sum + input.lag, 0)
-  const progress = new Progress('processing', { total: lag, unit: 'events', silent })
-  const { task } = engine.assembly
-  const before = task.processed
-  const startedMs = performance.now()
-  const timer = setInterval(() => progress.update(task.processed - before), 200)
-  engine.run()
-  try {
-    if (!stopped.aborted) await Promise.race([engine.caughtUp(), once(stopped, 'abort')])
-  } finally {
-    clearInterval(timer)
-  }
-  const done = task.processed - before
-  if (done > 0) progress.end(done)
-  return { eventsPerSecond: done / ((performance.now() - startedMs) / 1000) }
-}
-
 /**
  * Answers from the first moment, so that a restart does not keep callers
  * waiting for a backlog; `/ready` tells when that is worked off.
@@ -189,12 +133,12 @@ async function serve(
   const forget = announceDoor(data, server.url)
   try {
     say(`answering on ${server.url}`)
-    const { eventsPerSecond } = await bringIn(engine, options.json ?? false, stopped)
+    const { eventsPerSecond } = await bringIn([engine], options.json ?? false, stopped)
     if (!stopped.aborted) {
       process.stdout.write(
         options.json
-          ? `${JSON.stringify(await reportOf(engine, eventsPerSecond, ''))}\n`
-          : `${await summary(engine, eventsPerSecond)}\n`,
+          ? `${JSON.stringify(await reportOf([engine], eventsPerSecond, ''))}\n`
+          : `${await summary([engine], eventsPerSecond)}\n`,
       )
       say(`\nserving on ${server.url} (stop with ^C)`)
       for (const line of engine.declaration.tryIt) say(`  ${line.replaceAll('{url}', server.url)}`)
@@ -221,7 +165,7 @@ async function begin(
 ): Promise<void> {
   const { share } = engine.assembly.declaration
   // Several tasks at once would write their progress over one another.
-  const { eventsPerSecond } = await bringIn(engine, (options.json ?? false) || share !== undefined, ended)
+  const { eventsPerSecond } = await bringIn([engine], (options.json ?? false) || share !== undefined, ended)
   if (ended.aborted) return
   if (share !== undefined) {
     say(
@@ -231,69 +175,8 @@ async function begin(
   }
   process.stdout.write(
     options.json
-      ? `${JSON.stringify(await reportOf(engine, eventsPerSecond, ''))}\n`
-      : `${await summary(engine, eventsPerSecond)}\n`,
+      ? `${JSON.stringify(await reportOf([engine], eventsPerSecond, ''))}\n`
+      : `${await summary([engine], eventsPerSecond)}\n`,
   )
   say('serving (stop with ^C)')
 }
-
-async function reportOf(engine: Engine, eventsPerSecond: number, digest: string): Promise<RunReport> {
-  const { task, models } = engine.assembly
-  const [part] = models.values()
-  const tally = part?.tally()
-  const quality = part?.evaluation.quality() ?? {}
-  const { [part?.model.name ?? '']: own, ...baselines } = quality
-  return {
-    events: task.inputs.reduce((sum, { position }) => sum + position, 0),
-    predictions: tally?.predictions ?? 0,
-    labels: tally?.joined ?? 0,
-    deadLetters: Number((await engine.log.offsets(`${engine.declaration.name}-dead-letters`, 0)).end),
-    lateEvents: lateEvents(engine),
-    ...own,
-    baselines,
-    eventsPerSecond: Math.round(eventsPerSecond),
-    digest,
-  }
-}
-
-const lateEvents = (engine: Engine): number =>
-  engine.assembly.graph.drops.counts().reduce((sum, drop) => sum + drop.count, 0) +
-  [...engine.assembly.views.values()]
-    .flatMap((view) => view.stores)
-    .reduce((sum, store) => sum + store.expiredEvents, 0)
-
-/** The table that a person reads: quality over time beside the baselines. */
-async function summary(engine: Engine, eventsPerSecond: number): Promise<string> {
-  const report = await reportOf(engine, eventsPerSecond, '')
-  const lines: string[] = ['']
-  for (const part of engine.assembly.models.values()) {
-    const { evaluation, model } = part
-    const metrics = evaluation.metricNames.includes('auc') ? ['auc', 'logLoss'] : ['mae']
-    const scorers = evaluation.scorers
-    const header = ['labels', ...metrics.flatMap((metric) => scorers.map((scorer) => `${metric} ${scorer}`))]
-    const row = (labels: number, byScorer: Readonly<Record<string, Quality>>) => [
-      count(labels),
-      ...metrics.flatMap((metric) => scorers.map((scorer) => number(byScorer[scorer]?.[metric]))),
-    ]
-    const points = evaluation.points().map((point) => row(point.count, point.byScorer))
-    if (evaluation.count > (evaluation.points().at(-1)?.count ?? 0)) {
-      points.push(row(evaluation.count, evaluation.quality()))
-    }
-    lines.push(
-      `${model.name}: every prediction judged before the model learned its label`,
-      table(header, points),
-      '',
-    )
-    const tally = part.tally()
-    lines.push(
-      `predictions ${count(tally.predictions)}, labels joined ${count(tally.joined)}, missing ${count(tally.missing)}, late ${count(tally.late)}, unmatched ${count(tally.unmatched)}`,
-    )
-  }
-  lines.push(
-    `events ${count(report.events)}, ${count(report.eventsPerSecond)} events/s, dead letters ${count(report.deadLetters)}, late events ${count(report.lateEvents)}`,
-  )
-  return lines.join('\n')
-}
-
-const number = (value: number | undefined): string =>
-  value === undefined || Number.isNaN(value) ? '-' : value.toFixed(value >= 100 ? 1 : 4)

@@ -1,0 +1,181 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openKafkaLog } from '../../state/log/kafka/kafka-log.ts'
+import { endAll, headwater } from '../support/command-line.ts'
+import { type KafkaBroker, startKafkaBroker } from '../support/kafka-broker.ts'
+import { marketEvents, seenOf } from '../support/market-topology.ts'
+
+/* Every replay of an application that runs as nine tasks on a real Kafka cluster, by the commands. */
+
+const length = 120
+const events = marketEvents(11, length)
+const topicPrefix = `tasks-replay-${process.pid}-`
+const taskIds = [
+  ...[0, 1, 2, 3].map((partition) => `market-0-${partition}`),
+  'market-1-0',
+  ...[0, 1, 2, 3].map((partition) => `market-2-${partition}`),
+]
+let broker: KafkaBroker | { readonly missing: string }
+let folder = ''
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'headwater-kafka-tasks-'))
+  broker = await startKafkaBroker()
+}, 180_000)
+afterAll(async () => {
+  endAll()
+  rmSync(folder, { recursive: true, force: true })
+  if ('stop' in broker) await broker.stop()
+})
+
+/** A module of the market whose one source is the events, in the order of their times. */
+function writeModule(name: string, exported: string): string {
+  const path = join(folder, `${name}.ts`)
+  const support = fileURLToPath(new URL('../support/market-topology.ts', import.meta.url))
+  writeFileSync(
+    path,
+    `import { ${exported}, marketEvents } from ${JSON.stringify(support)}
+const rows = Object.entries(marketEvents(11, ${length}))
+  .flatMap(([name, values]) => values.map((value: { readonly at: number }) => [name, value] as const))
+  .sort(([, left], [, right]) => left.at - right.at)
+export default {
+  ...${exported},
+  sources: [{ name: 'events', rows: () => rows.map((row) => [row]) }],
+}
+`,
+  )
+  return path
+}
+
+/** Where each partition of the cluster ends. */
+async function ends(brokers: readonly string[]): Promise<Record<string, string>> {
+  const log = await openKafkaLog({ brokers, topicPrefix, clientId: 'onlooker', now: Date.now })
+  try {
+    const found: Record<string, string> = {}
+    for (const { name, partitions } of await log.topics()) {
+      for (let partition = 0; partition < partitions; partition++) {
+        found[`${name}[${partition}]`] = String((await log.offsets(name, partition)).end)
+      }
+    }
+    return found
+  } finally {
+    await log.close()
+  }
+}
+
+test('an application of nine tasks is run to its end in one process, and every replay goes over its tasks', {
+  timeout: 300_000,
+}, async (context) => {
+  if (!('brokers' in broker)) return context.skip(broker.missing)
+  const { brokers } = broker
+  const topology = writeModule('market', 'market')
+  const config = join(folder, 'kafka.json')
+  writeFileSync(config, JSON.stringify({ topicPrefix }))
+  const data = join(folder, 'state')
+  const cluster = ['--kafka', brokers.join(','), '--kafka-config', config]
+  const run = async (args: readonly string[], codes: readonly number[] = [0]) => {
+    const { code, out, errors } = await headwater([...args, ...cluster, '--json'])
+    expect({ args, errors, code, isTold: codes.includes(code ?? -1) }).toMatchObject({ isTold: true })
+    return JSON.parse(out) as Record<string, unknown>
+  }
+  const ran = await run(['run', topology, '--once', '--data', data])
+  expect(ran).toMatchObject({
+    predictions: length,
+    labels: events.refund.length,
+    lateEvents: 0,
+    deadLetters: 0,
+  })
+  const again = await run(['run', topology, '--once', '--data', data])
+  expect(again['digest']).toBe(ran['digest'])
+  const before = await ends(brokers)
+
+  const of = ['--topology', topology]
+  const counts = { predictions: length, mismatches: 0, unpaired: 0 }
+  expect(await run(['replay', 'audit', ...of])).toEqual({
+    ...counts,
+    examples: [],
+    tasks: [{ task: 'market-1-0', ...counts }],
+  })
+  expect(await run(['replay', 'audit', '--from', '#1', '--task', 'market-1-0', ...of])).toMatchObject({
+    mismatches: 0,
+  })
+  const rebuilt = (await run(['replay', 'rebuild', '--data', data, ...of])) as {
+    readonly tasks: readonly { readonly task: string; readonly before: string; readonly after: string }[]
+  }
+  expect(rebuilt).toMatchObject({ equal: true, after: ran['digest'] })
+  expect(rebuilt.tasks.map(({ task, before: was, after }) => [task, was === after])).toEqual(
+    taskIds.map((task) => [task, true]),
+  )
+  expect(await run(['replay', 'rebuild', '--task', 'market-2-3', ...of])).toMatchObject({
+    tasks: [{ task: 'market-2-3', after: rebuilt.tasks.at(-1)!.after }],
+  })
+
+  const seen = seenOf(events).at(-1)!
+  const { paymentId, shop, at, ...features } = seen
+  const explained = await run(['replay', 'explain', paymentId, ...of])
+  expect(explained).toMatchObject({ requestId: paymentId, recomputed: 'equal', predictedAt: at })
+  const found = explained['features'] as readonly { readonly name: string; readonly value: number }[]
+  expect(Object.fromEntries(found.map(({ name, value }) => [name, value]))).toEqual(features)
+  expect(String(shop)).toBeDefined()
+
+  const next = `${writeModule('next', 'candidateMarket')}#quick`
+  const strict = writeModule('strict', 'strictMarket')
+  expect(await run(['replay', 'evaluate', '--bootstrap', '20', '--candidate', next, ...of])).toMatchObject({
+    rows: events.refund.length,
+    unanswered: 0,
+  })
+  expect(await run(['replay', 'drift', '--every', '4h', ...of], [0, 1])).toMatchObject({ passedOver: 0 })
+  expect(
+    await run(
+      [
+        'replay',
+        'drift',
+        '--reference-from',
+        '#0',
+        '--reference-to',
+        '#1',
+        '--from',
+        '#1',
+        '--to',
+        '#2',
+        ...of,
+      ],
+      [0, 1],
+    ),
+  ).toBeDefined()
+  expect(await run(['replay', 'counterfactual', '--candidate', next, ...of])).toMatchObject({
+    answered: length,
+    unanswered: 0,
+  })
+  expect(await run(['quality', 'report', ...of], [1])).toMatchObject({ order: 'recorded' })
+  expect(await run(['quality', 'report', '--topology', strict], [1])).toMatchObject({ order: 'event-time' })
+  expect(await run(['features', 'show', 'shop', ...of])).toMatchObject({ view: 'shop' })
+
+  const csv = (name: string) => join(folder, `${name}.csv`)
+  for (const name of ['first', 'second']) {
+    await run(['replay', 'training-set', '--out', csv(name), '--strict', ...of])
+  }
+  expect(readFileSync(csv('second')).equals(readFileSync(csv('first')))).toBe(true)
+  expect(readFileSync(csv('first'), 'utf8').trimEnd().split('\n')).toHaveLength(events.refund.length + 1)
+  expect(
+    await run([
+      'replay',
+      'training-set',
+      '--out',
+      csv('time'),
+      '--label-event',
+      'payment',
+      '--view',
+      'customer',
+      ...of,
+    ]),
+  ).toMatchObject({ mode: 'time', rows: length })
+
+  const refused = await headwater(['replay', 'audit', '--topology', strict, ...cluster])
+  expect(refused.code).toBe(3)
+  expect(refused.errors).toContain('began as 9 tasks')
+  expect(await ends(brokers)).toEqual(before)
+})
