@@ -9,6 +9,7 @@ import { type DoctorOptions, examineCluster } from '../../topology/cli/kafka-doc
 import { endAll, headwater } from '../support/command-line.ts'
 import { FakeRegistryServer } from '../support/fake-registry-server.ts'
 import { startKafkaBroker } from '../support/kafka-broker.ts'
+import { market } from '../support/market-topology.ts'
 import { shop } from '../support/shop-topology.ts'
 
 const broker = await startKafkaBroker()
@@ -63,7 +64,7 @@ describe.skipIf('missing' in broker)('a doctor of a Kafka cluster', () => {
     const findings = await examine({ kafka: { brokers, topicPrefix }, probe: true })
     expect(bad(findings)).toEqual([])
     expect(new Set(findings.map(({ area }) => area))).toEqual(
-      new Set(['brokers', 'topics', 'co-partitioning', 'permissions', 'registry', 'clock']),
+      new Set(['brokers', 'tasks', 'topics', 'co-partitioning', 'permissions', 'registry', 'clock']),
     )
     expect(findings.find(({ area }) => area === 'topics')?.found).toMatch(
       /^\d+ topics are created at the first start: .*visit, .*shop-commits/,
@@ -124,15 +125,15 @@ describe.skipIf('missing' in broker)('a doctor of a Kafka cluster', () => {
       ],
       [
         'view "visitor" reads topics of unequal partitions: visit 2, outcome 3',
-        'one process that reads all partitions is not harmed; before the work is spread, give these events the same `partitions`',
+        'one task reads all their partitions then, and processes cannot share it: give these events the same `partitions`',
       ],
       [
         'view "page" reads topics of unequal partitions: visit 2, outcome 3',
-        'one process that reads all partitions is not harmed; before the work is spread, give these events the same `partitions`',
+        'one task reads all their partitions then, and processes cannot share it: give these events the same `partitions`',
       ],
       [
         'model "buys" reads topics of unequal partitions: visit 2, outcome 3',
-        'one process that reads all partitions is not harmed; before the work is spread, give these events the same `partitions`',
+        'one task reads all their partitions then, and processes cannot share it: give these events the same `partitions`',
       ],
     ])
   })
@@ -145,6 +146,46 @@ describe.skipIf('missing' in broker)('a doctor of a Kafka cluster', () => {
     const findings = await examine({ kafka: { brokers, topicPrefix } })
     expect(bad(findings)).toEqual([])
     expect(findings.map(({ found }) => found)).toContain('3 topics are as the topology declares them')
+  })
+
+  test('says how an application is split, and goes by the tasks that it began with', async () => {
+    const tasksOf = (findings: readonly Finding[]) =>
+      findings.filter(({ area }) => area === 'tasks').map(({ status, found }) => [status, found])
+    const began = async (partitions: number, declaration = market) => {
+      const topicPrefix = newPrefix()
+      const log = await openKafkaLog({ brokers, topicPrefix, clientId: 'market', now: Date.now })
+      await log.createTopic({ name: 'market-commits', partitions })
+      await log.createTopic({ name: 'market-changelog', partitions, compacted: true })
+      await log.close()
+      return await examine({ declaration, kafka: { brokers, topicPrefix } })
+    }
+    const planned = [
+      ['ok', '9 tasks, which as many processes can share'],
+      ['ok', '"payment": a task for each of 4 partitions'],
+      [
+        'ok',
+        '"sale", "refund": one task for all partitions, since model "fraud" learns from all partitions; the expectations of "sale" count over all partitions',
+      ],
+      ['ok', '"visit": a task for each of 4 partitions'],
+    ]
+    const empty = await examine({ declaration: market })
+    expect(tasksOf(empty)).toEqual(planned)
+    const asPlanned = await began(9)
+    expect(bad(asPlanned)).toEqual([])
+    expect(tasksOf(asPlanned)).toEqual(planned)
+    expect(asPlanned.map(({ found }) => found)).toContain('2 topics are as the topology declares them')
+
+    const asOne = await began(1)
+    expect(bad(asOne)).toEqual([])
+    expect(tasksOf(asOne)).toEqual([
+      ['ok', expect.stringContaining('began as one task on this cluster and goes on as one')],
+    ])
+    const changed = await began(5)
+    expect(tasksOf(changed)).toEqual([['failed', expect.stringContaining('began as 5 tasks')]])
+    expect(bad(changed)).toHaveLength(1)
+    const declaredOne = await began(1, { ...market, tasks: 'one' })
+    expect(bad(declaredOne)).toEqual([])
+    expect(tasksOf(declaredOne)).toEqual([['ok', 'one task, as the topology declares it']])
   })
 
   test('tells an address where nobody answers from a cluster that cannot be reached', async () => {

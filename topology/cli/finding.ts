@@ -1,6 +1,6 @@
 /** What a doctor says about one thing. */
 export interface Finding {
-  readonly area: 'brokers' | 'topics' | 'permissions' | 'co-partitioning' | 'registry' | 'clock'
+  readonly area: 'brokers' | 'tasks' | 'topics' | 'permissions' | 'co-partitioning' | 'registry' | 'clock'
   readonly status: 'ok' | 'warning' | 'failed' | 'skipped'
   /** What was found. */
   readonly found: string

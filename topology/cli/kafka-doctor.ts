@@ -4,6 +4,7 @@ import { type KafkaWiring, sharedRegistry } from '../runtime/wire-kafka.ts'
 import { type Finding, ok, skipped } from './finding.ts'
 import { coPartitioning, examineTopics } from './kafka-topic-doctor.ts'
 import { examineRegistry } from './registry-doctor.ts'
+import { examineTasks } from './task-doctor.ts'
 
 export interface DoctorOptions {
   /** Absent: only what holds for any application is looked at. */
@@ -51,7 +52,9 @@ export async function* examineCluster(options: DoctorOptions): AsyncGenerator<Fi
     if (declaration === undefined) {
       yield skipped('topics', 'no topology was given, so its topics are not looked at')
     } else {
-      yield* examineTopics(cluster, declaration, kafka)
+      const { first, findings } = await examineTasks(cluster, declaration)
+      yield* findings
+      yield* examineTopics(cluster, first, kafka)
       yield* coPartitioning(cluster, declaration)
     }
     yield* examineGroup(cluster)

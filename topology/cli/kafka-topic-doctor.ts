@@ -13,11 +13,11 @@ import type { TopicSpec } from '../../state/log/log.ts'
 import type { KafkaWiring } from '../runtime/wire-kafka.ts'
 import { type Finding, ok, skipped } from './finding.ts'
 
-/** The topics of a declaration on a cluster. */
+/** The topics of a declaration on a cluster; of several tasks' those of any. */
 function clusterTopics(declaration: Declaration, { registry }: KafkaWiring): readonly TopicSpec[] {
   return [
     ...topicsOf(declaration),
-    changelogTopic(declaration.name),
+    changelogTopic(declaration.name, declaration.share?.of),
     ...(registry === undefined ? [{ name: `${declaration.name}-schemas`, partitions: 1 }] : []),
     ...(declaration.sources.length > 0 ? [{ name: `${declaration.name}-imports`, partitions: 1 }] : []),
   ]
@@ -229,7 +229,7 @@ export async function* coPartitioning(
       status: 'warning',
       found: `${reader} reads topics of unequal partitions: ${counts.join(', ')}`,
       advice:
-        'one process that reads all partitions is not harmed; before the work is spread, give these events the same `partitions`',
+        'one task reads all their partitions then, and processes cannot share it: give these events the same `partitions`',
     }
   }
   if (differing === 0)

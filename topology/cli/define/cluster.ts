@@ -7,7 +7,9 @@ export function defineCluster(program: Command): void {
   withCluster(
     kafka
       .command('doctor [topology]')
-      .description('check brokers, topics, permissions, co-partitioning, registry and clock; say what to do'),
+      .description(
+        'check brokers, tasks, topics, permissions, co-partitioning, registry and clock; say what to do',
+      ),
   )
     .option('--json', 'print JSON, one value a line')
     .option('--registry <url>', 'Confluent-compatible schema registry to check too')
