@@ -22,7 +22,7 @@ let folder = ''
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'headwater-kafka-replay-'))
   broker = await startKafkaBroker()
-}, 180_000)
+}, 900_000)
 afterAll(async () => {
   endAll()
   rmSync(folder, { recursive: true, force: true })

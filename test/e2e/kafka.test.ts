@@ -15,7 +15,7 @@ let folder = ''
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'headwater-kafka-'))
   broker = await startKafkaBroker()
-}, 180_000)
+}, 900_000)
 afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
   if ('stop' in broker) await broker.stop()

@@ -7,7 +7,7 @@ import { type KafkaBroker, startKafkaBroker } from '../../../support/kafka-broke
 let broker: KafkaBroker | { readonly missing: string }
 beforeAll(async () => {
   broker = await startKafkaBroker()
-}, 180_000)
+}, 900_000)
 afterAll(async () => {
   if ('stop' in broker) await broker.stop()
 })
