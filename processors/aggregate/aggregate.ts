@@ -92,10 +92,18 @@ export interface ObjectAggregate<Input, State, Output> {
   readonly asked?: string
   /** The answer is a number, so that a model can have it in its vector. */
   readonly answersNumber?: true
+  /** The answer is of the state alone, whatever the query time: of a state that has not changed it is made once. */
+  readonly isTimeless?: true
   init(): State
   /** May reuse `state`, which the caller gives up. */
   add(state: State, input: Input, atMs: TimestampMs): State
   remove?(state: State, input: Input, atMs: TimestampMs): State
+  /**
+   * Takes the oldest event of a state back, so that what is left has the bits
+   * of a fold without it; undefined where the state does not say what is left.
+   * May reuse `state`, which the caller gives up.
+   */
+  forgetOldest?(state: State, input: Input, atMs: TimestampMs): State | undefined
   /** Leaves both alone. */
   merge(older: State, newer: State): State
   finish(state: State, queryMs: TimestampMs): Output | null

@@ -33,23 +33,47 @@ interface ListOrder {
 export function boundedList(k: number, { name, laws, isTimed, precedes }: ListOrder): ListAggregate {
   if (!Number.isSafeInteger(k) || k < 1) throw new RangeError(`k must be a whole number from 1, got ${k}`)
 
+  /** A full list knows of a value behind its last that it is not in it; of any other it does not know what would follow. */
+  function forgetOldest(list: ListState, input: CategoryInput): ListState | undefined {
+    const value = categoryOf(input)
+    if (value === undefined) return list
+    const item = { value, atMs: 0 }
+    if (list.length === k) return precedes(list[k - 1]!, item) ? list : undefined
+    list.splice(
+      list.findIndex((each) => each.value === value),
+      1,
+    )
+    return list
+  }
+
   return {
     kind: 'object',
     name,
     id: `${name}(${k})`,
     laws,
+    isTimeless: true,
     init: () => [],
     add(list, input, atMs) {
       const value = categoryOf(input)
       if (value === undefined) return list
       const item = { value, atMs: isTimed ? atMs : 0 }
-      let at = list.length
-      while (at > 0 && precedes(item, list[at - 1]!)) at--
-      if (at >= k) return list
-      list.splice(at, 0, item)
-      if (list.length > k) list.pop()
+      const { length } = list
+      if (length === 0 || !precedes(item, list[length - 1]!)) {
+        if (length < k) list.push(item)
+        return list
+      }
+      if (length === k) list.pop()
+      let low = 0
+      let high = list.length
+      while (low < high) {
+        const middle = (low + high) >>> 1
+        if (precedes(item, list[middle]!)) high = middle
+        else low = middle + 1
+      }
+      list.splice(low, 0, item)
       return list
     },
+    ...(isTimed ? {} : { forgetOldest }),
     merge(older, newer) {
       const merged: ListState = []
       let fromOlder = 0

@@ -1,6 +1,6 @@
 import { ByteWriter } from '../../state/contracts/byte-writer.ts'
 import type { DurationMs } from '../../state/contracts/units.ts'
-import type { ObjectTileLayout } from '../../state/store/object-tile-store.ts'
+import type { ObjectTileLayout } from '../../state/store/object-tile-layout.ts'
 import { StateReader } from '../aggregate/state-reader.ts'
 import type { ObjectFeature } from './feature.ts'
 import { fieldReader } from './input-reader.ts'
@@ -40,11 +40,24 @@ export function compileObjects(
     disorderMs,
     init: () => aggregates.map((aggregate) => aggregate.init()),
     add(into, inputs, atMs) {
-      for (const [index, aggregate] of aggregates.entries()) {
+      for (let index = 0; index < aggregates.length; index++) {
         const input = inputs[index]
-        if (input !== null) into[index] = aggregate.add(into[index], input, atMs)
+        if (input !== null) into[index] = aggregates[index]!.add(into[index], input, atMs)
       }
     },
+    ...(aggregates.some(({ forgetOldest }) => forgetOldest === undefined)
+      ? {}
+      : {
+          forgetOldest(from, inputs, atMs) {
+            for (const [index, aggregate] of aggregates.entries()) {
+              const input = inputs[index]
+              if (input === null) continue
+              from[index] = aggregate.forgetOldest!(from[index], input, atMs)
+              if (from[index] === undefined) return false
+            }
+            return true
+          },
+        }),
     merge: (older, newer) =>
       aggregates.map((aggregate, index) => aggregate.merge(older[index], newer[index])),
     write(from, out) {

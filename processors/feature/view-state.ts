@@ -4,7 +4,13 @@ import { ObjectTileStore } from '../../state/store/object-tile-store.ts'
 import type { PackedKey } from '../../state/store/packed-key.ts'
 import { TileStore } from '../../state/store/tile-store.ts'
 import { type EntityKeys, entityKeys } from './entity-key.ts'
-import type { DerivedFeature, LookupFeature, ObjectFeature, WindowedFeature } from './feature.ts'
+import {
+  type DerivedFeature,
+  isWithoutNumber,
+  type LookupFeature,
+  type ObjectFeature,
+  type WindowedFeature,
+} from './feature.ts'
 import { type FeatureValue, featureValue } from './feature-value.ts'
 import type { FeatureView } from './feature-view.ts'
 import { type InputReader, inputReader } from './input-reader.ts'
@@ -50,10 +56,16 @@ interface ObjectGroup {
   readonly store: ObjectTileStore
   readonly readers: readonly ((event: object) => unknown)[]
   /** By window, so that each is merged once. */
-  readonly windows: readonly {
-    readonly overMs: number
-    readonly features: readonly (BoundObject & { readonly place: number })[]
-  }[]
+  readonly windows: readonly ObjectWindow[]
+  /** Those with answers that are numbers, and only these. */
+  readonly numberWindows: readonly ObjectWindow[]
+  /** What a vector has in the places of the others. */
+  readonly others: readonly { readonly place: number; readonly empty: number }[]
+}
+
+interface ObjectWindow {
+  readonly overMs: number
+  readonly features: readonly (BoundObject & { readonly place: number })[]
 }
 
 type Group = WindowGroup | LookupGroup | ObjectGroup
@@ -181,7 +193,7 @@ export class ViewState {
     const values: FeatureValue[] = Array.from(numbers, featureValue)
     for (const group of this.#groups) {
       if (group.kind !== 'objects') continue
-      readObjects(group, key, queryMs, (place, answer) => {
+      readObjects(group, group.windows, key, queryMs, (place, answer) => {
         if (typeof answer !== 'number') values[place] ??= featureValue(answer)
       })
     }
@@ -190,13 +202,13 @@ export class ViewState {
 
   /**
    * Writes the answers of the view's aggregates with a state of their own to
-   * `into`, each at the place of its feature: lists and maps as they are, null
-   * where there is no value. Leaves the other places alone.
+   * `into`, each at the place of its feature: lists and maps as they are, which
+   * other reads may share, null where there is no value. Leaves the other places alone.
    */
   readAnswers(key: PackedKey | null, queryMs: TimestampMs, into: unknown[]): void {
     for (const group of this.#groups) {
       if (group.kind !== 'objects') continue
-      readObjects(group, key, queryMs, (place, answer) => {
+      readObjects(group, group.windows, key, queryMs, (place, answer) => {
         into[place] = answer
       })
     }
@@ -206,7 +218,8 @@ export class ViewState {
   readOne(key: PackedKey | null, queryMs: TimestampMs, into: Float64Array, at: number): void {
     for (const group of this.#groups) {
       if (group.kind === 'objects') {
-        readObjects(group, key, queryMs, (place, answer, empty) => {
+        for (const { place, empty } of group.others) into[at + place] = empty
+        readObjects(group, group.numberWindows, key, queryMs, (place, answer, empty) => {
           into[at + place] = typeof answer === 'number' && answer - answer === 0 ? answer : empty
         })
         continue
@@ -235,15 +248,24 @@ function readWindows(
 }
 
 function readObjects(
-  group: ObjectGroup,
+  { store }: ObjectGroup,
+  windows: readonly ObjectWindow[],
   key: PackedKey | null,
   queryMs: TimestampMs,
   take: (place: number, answer: unknown, empty: number) => void,
 ): void {
-  for (const { overMs, features } of group.windows) {
-    const states = key === null ? undefined : group.store.readWindow(key, queryMs, overMs)
+  for (const { overMs, features } of windows) {
+    const read = key === null ? undefined : store.readWindow(key, queryMs, overMs)
     for (const { place, at, feature } of features) {
-      const answer = states === undefined ? null : feature.aggregate.finish(states[at], queryMs)
+      const { aggregate } = feature
+      let answer: unknown = null
+      if (read !== undefined) {
+        answer = aggregate.isTimeless ? read.answers[place] : undefined
+        if (answer === undefined) {
+          answer = aggregate.finish(read.states[at], queryMs)
+          read.answers[place] = answer
+        }
+      }
       take(place, answer, feature.default)
     }
   }
@@ -335,7 +357,12 @@ function objectGroup(
 ): ObjectGroup {
   const { layout, readers, features: bound } = compileObjects(features, view.disorderMs)
   const source = features[0]![1].source
-  const lengths = [...new Set(features.map(([, { overMs }]) => overMs))]
+  const placed = bound.map((each) => ({ ...each, place: place(each.name) }))
+  const windowsOf = (those: typeof placed): ObjectWindow[] =>
+    [...new Set(those.map(({ feature }) => feature.overMs))].map((overMs) => ({
+      overMs,
+      features: those.filter(({ feature }) => feature.overMs === overMs),
+    }))
   return {
     kind: 'objects',
     topic: source.topic,
@@ -347,12 +374,11 @@ function objectGroup(
       ...(view.maxKeys === undefined ? {} : { maxKeys: view.maxKeys }),
     }),
     readers,
-    windows: lengths.map((overMs) => ({
-      overMs,
-      features: bound
-        .filter(({ feature }) => feature.overMs === overMs)
-        .map((each) => ({ ...each, place: place(each.name) })),
-    })),
+    windows: windowsOf(placed),
+    numberWindows: windowsOf(placed.filter(({ feature }) => !isWithoutNumber(feature))),
+    others: placed
+      .filter(({ feature }) => isWithoutNumber(feature))
+      .map((each) => ({ place: each.place, empty: each.feature.default })),
   }
 }
 

@@ -4,30 +4,10 @@ import type { DurationMs, TimestampMs } from '../contracts/units.ts'
 import type { Database, DatabaseWrite } from './database.ts'
 import { decodeKey, encodeKey } from './key-encoding.ts'
 import type { KeyedStore } from './keyed-store.ts'
+import type { ObjectTileLayout, TileStates } from './object-tile-layout.ts'
 import { type PackedKey, packKey, unpackKey } from './packed-key.ts'
 import { packValue, unpackValue } from './value-encoding.ts'
-
-/** What one tile folds: the states of all aggregates that share it, as a list in a fixed order. */
-export interface ObjectTileLayout {
-  /** Names windows, aggregates and inputs: state of another id means something else. */
-  readonly id: string
-  /** Length of a tile, aligned to the epoch. `Infinity`: one tile for all time. 0: the raw events answer. */
-  readonly hopMs: DurationMs
-  /** Longest window that is read; `Infinity` keeps for ever. */
-  readonly retentionMs: DurationMs
-  /** How far behind the key's newest event a read or a write may be and still be exact. */
-  readonly disorderMs: DurationMs
-  init(): TileStates
-  /** Changes `states` in place. */
-  add(states: TileStates, inputs: readonly unknown[], atMs: TimestampMs): void
-  /** Leaves both alone. */
-  merge(older: TileStates, newer: TileStates): TileStates
-  /** Equal states write equal bytes. */
-  write(states: TileStates, out: ByteWriter): void
-  read(bytes: Uint8Array): TileStates
-}
-
-export type TileStates = unknown[]
+import { firstFrom, type RawEvent, type WindowRange, WindowRead } from './window-read.ts'
 
 export interface ObjectTileStoreOptions {
   readonly name: string
@@ -36,11 +16,6 @@ export interface ObjectTileStoreOptions {
   readonly keyParts: number
   /** Keys kept in memory; more are evicted once a checkpoint holds them. */
   readonly maxKeys?: number
-}
-
-interface RawEvent {
-  readonly atMs: TimestampMs
-  readonly inputs: readonly unknown[]
 }
 
 interface Tile {
@@ -58,12 +33,20 @@ interface Entry {
   tail: RawEvent[]
   /** Oldest first. */
   tiles: Tile[]
+  /** Events that have left the front of the tail since the entry was made. */
+  left: number
+  /** Of windows that were read, as long as their places hold what they held. */
+  reads: WindowRead[]
   isDirty: boolean
   isUsed: boolean
 }
 
 const preloadLimit = 20_000
 const defaultMaxKeys = 100_000
+/** Windows that are remembered over all keys: each holds a state. */
+const maxReads = 1_000
+/** A window of fewer events, and no tile, is folded anew each time. */
+const worthRemembering = 8
 
 /**
  * The tile store for aggregates whose state has any size: sketches, lists,
@@ -85,6 +68,8 @@ export class ObjectTileStore implements KeyedStore {
   readonly #maxKeys: number
   readonly #entries = new Map<PackedKey, Entry>()
   readonly #dirty = new Map<PackedKey, Entry>()
+  readonly #remembering = new Set<Entry>()
+  #readCount = 0
   #complete = true
 
   constructor({ name, layout, keyParts, maxKeys = defaultMaxKeys }: ObjectTileStoreOptions) {
@@ -134,14 +119,15 @@ export class ObjectTileStore implements KeyedStore {
     const event = { atMs, inputs }
     if (atMs < entry.newestMs - disorderMs) this.#addLate(entry, event)
     else {
-      insertRaw(entry.tail, event)
+      this.#insertRaw(entry, event)
       if (atMs > entry.newestMs) {
         entry.newestMs = atMs
         const horizonMs = atMs - disorderMs
         if (hopMs > 0) {
           this.#foldTail(entry, horizonMs)
-          if (hopMs !== Infinity) dropTiles(entry, Math.floor((horizonMs - retentionMs) / hopMs) * hopMs)
-        } else pruneTail(entry, horizonMs - retentionMs)
+          if (hopMs !== Infinity)
+            this.#dropTiles(entry, Math.floor((horizonMs - retentionMs) / hopMs) * hopMs)
+        } else this.#pruneTail(entry, horizonMs - retentionMs)
       }
     }
     entry.isUsed = true
@@ -154,37 +140,90 @@ export class ObjectTileStore implements KeyedStore {
 
   /**
    * The merged states of the events with `floor(queryMs - overMs, hop) <=
-   * eventTime < queryMs`; undefined where there are none. Changes nothing, and
-   * neither may the caller.
+   * eventTime < queryMs`; undefined where there are none. They hold until the
+   * next read or event of the key, and the caller may not change them; what it
+   * makes of them it may keep in `answers`.
    */
-  readWindow(key: PackedKey, queryMs: TimestampMs, overMs: DurationMs): TileStates | undefined {
+  readWindow(
+    key: PackedKey,
+    queryMs: TimestampMs,
+    overMs: DurationMs,
+  ): Pick<WindowRead, 'states' | 'answers'> | undefined {
     const entry = this.#entries.get(key)
     if (entry === undefined) return undefined
     entry.isUsed = true
-    const { layout } = this
-    const { hopMs } = layout
+    const known = entry.reads.find((read) => read.overMs === overMs)
+    const range = this.#rangeOf(entry, queryMs, overMs, known)
+    const size = range.tileEnd - range.tile + (range.rawEnd - range.raw)
+    if (size === 0) return undefined
+    if (known === undefined) {
+      const states = this.#fold(entry, range)
+      if (range.tile === range.tileEnd && size < worthRemembering) return { states, answers: [] }
+      const read = new WindowRead(overMs, range, states)
+      this.#remember(entry, read)
+      return read
+    }
+    if (known.isOf(range)) return known
+    if (this.layout.hopMs === 0 && known.moveTo(range, this.layout, entry.tail, entry.left)) return known
+    known.renew(range, this.#fold(entry, range))
+    return known
+  }
+
+  #rangeOf(
+    { tiles, tail, left }: Entry,
+    queryMs: TimestampMs,
+    overMs: DurationMs,
+    known: WindowRead | undefined,
+  ): WindowRange {
+    const { hopMs } = this.layout
     let lowerMs = overMs === Infinity ? -Infinity : queryMs - overMs
     if (overMs !== Infinity && hopMs > 0 && hopMs !== Infinity) lowerMs = Math.floor(lowerMs / hopMs) * hopMs
+    let tile = 0
+    while (tile < tiles.length && tiles[tile]!.startMs < lowerMs) tile++
+    let tileEnd = tile
+    while (tileEnd < tiles.length && tiles[tileEnd]!.newestMs < queryMs) tileEnd++
+    if (tileEnd < tiles.length && tiles[tileEnd]!.startMs < queryMs && hopMs !== Infinity)
+      this.impreciseReads++
+    const rawEnd = firstFrom(tail, queryMs, known && known.range.rawEnd - left)
+    const raw = Math.min(rawEnd, firstFrom(tail, lowerMs, known && known.range.raw - left))
+    return { tile, tileEnd, raw: left + raw, rawEnd: left + rawEnd }
+  }
+
+  /** Merges tiles, oldest first, and then the tail. */
+  #fold({ tiles, tail, left }: Entry, { tile, tileEnd, raw, rawEnd }: WindowRange): TileStates {
+    const { layout } = this
     let merged: TileStates | undefined
-    for (const tile of entry.tiles) {
-      if (tile.startMs < lowerMs) continue
-      if (tile.newestMs >= queryMs) {
-        if (tile.startMs < queryMs && hopMs !== Infinity) this.impreciseReads++
-        break
-      }
-      const states = this.#statesOf(tile)
+    for (let index = tile; index < tileEnd; index++) {
+      const states = this.#statesOf(tiles[index]!)
       merged = merged === undefined ? states : layout.merge(merged, states)
     }
-    let tail: TileStates | undefined
-    for (const { atMs, inputs } of entry.tail) {
-      if (atMs >= queryMs) break
-      if (atMs < lowerMs) continue
-      tail ??= layout.init()
-      layout.add(tail, inputs, atMs)
-    }
+    if (raw === rawEnd) return merged!
     // Adding could reuse a tile's own state, so the tail is folded by itself and merged.
-    if (merged === undefined || tail === undefined) return merged ?? tail
-    return layout.merge(merged, tail)
+    const last = layout.init()
+    for (let index = raw - left; index < rawEnd - left; index++) {
+      const { inputs, atMs } = tail[index]!
+      layout.add(last, inputs, atMs)
+    }
+    return merged === undefined ? last : layout.merge(merged, last)
+  }
+
+  #remember(entry: Entry, read: WindowRead): void {
+    if (this.#readCount === maxReads) {
+      for (const each of this.#remembering) each.reads = []
+      this.#remembering.clear()
+      this.#readCount = 0
+    }
+    entry.reads.push(read)
+    this.#remembering.add(entry)
+    this.#readCount++
+  }
+
+  /** Forgets the windows of a key whose tiles or tail have changed other than at the end. */
+  #forgetReads(entry: Entry): void {
+    if (entry.reads.length === 0) return
+    this.#readCount -= entry.reads.length
+    entry.reads = []
+    this.#remembering.delete(entry)
   }
 
   async restore(database: Database): Promise<void> {
@@ -222,7 +261,10 @@ export class ObjectTileStore implements KeyedStore {
       for (const [key, entry] of this.#entries) {
         if (this.#entries.size <= this.#maxKeys) return
         if (entry.isUsed) entry.isUsed = false
-        else if (!entry.isDirty) this.#entries.delete(key)
+        else if (!entry.isDirty) {
+          this.#forgetReads(entry)
+          this.#entries.delete(key)
+        }
       }
     }
   }
@@ -230,6 +272,8 @@ export class ObjectTileStore implements KeyedStore {
   clear(): void {
     this.#entries.clear()
     this.#dirty.clear()
+    this.#remembering.clear()
+    this.#readCount = 0
     this.dirtyBytes = 0
     this.#complete = true
   }
@@ -240,7 +284,39 @@ export class ObjectTileStore implements KeyedStore {
     const keptFromMs = hopMs > 0 && hopMs !== Infinity ? Math.floor(oldestMs / hopMs) * hopMs : oldestMs
     if (event.atMs < keptFromMs) this.expiredEvents++
     else if (hopMs > 0) this.#addToTile(entry, event)
-    else insertRaw(entry.tail, event)
+    else this.#insertRaw(entry, event)
+  }
+
+  /** Puts an event behind all that are not newer. */
+  #insertRaw(entry: Entry, event: RawEvent): void {
+    const { tail } = entry
+    let index = tail.length
+    while (index > 0 && tail[index - 1]!.atMs > event.atMs) index--
+    if (index === tail.length) {
+      tail.push(event)
+      return
+    }
+    this.#forgetReads(entry)
+    tail.splice(index, 0, event)
+  }
+
+  /** Lets go of events that no exact window can reach any more; the windows that were read give them up first. */
+  #pruneTail(entry: Entry, oldestMs: TimestampMs): void {
+    const { tail, left, reads } = entry
+    let expired = 0
+    while (expired < tail.length && tail[expired]!.atMs < oldestMs) expired++
+    if (expired === 0) return
+    const first = left + expired
+    for (const read of reads) {
+      const { raw, rawEnd } = read.range
+      if (raw >= first || read.moveTo({ tile: 0, tileEnd: 0, raw: first, rawEnd }, this.layout, tail, left))
+        continue
+      entry.reads = entry.reads.filter((each) => each !== read)
+      this.#readCount--
+    }
+    if (entry.reads.length === 0) this.#remembering.delete(entry)
+    tail.splice(0, expired)
+    entry.left = first
   }
 
   /** Moves raw events older than the horizon to their tiles. */
@@ -249,10 +325,13 @@ export class ObjectTileStore implements KeyedStore {
     for (; moved < entry.tail.length && entry.tail[moved]!.atMs < horizonMs; moved++) {
       this.#addToTile(entry, entry.tail[moved]!)
     }
-    if (moved > 0) entry.tail.splice(0, moved)
+    if (moved === 0) return
+    entry.tail.splice(0, moved)
+    entry.left += moved
   }
 
   #addToTile(entry: Entry, { atMs, inputs }: RawEvent): void {
+    this.#forgetReads(entry)
     const { hopMs } = this.layout
     const { tiles } = entry
     const startMs = hopMs === Infinity ? 0 : Math.floor(atMs / hopMs) * hopMs
@@ -266,6 +345,15 @@ export class ObjectTileStore implements KeyedStore {
     this.layout.add(this.#statesOf(tile), inputs, atMs)
     tile.bytes = undefined
     tile.newestMs = Math.max(tile.newestMs, atMs)
+  }
+
+  #dropTiles(entry: Entry, oldestMs: TimestampMs): void {
+    const { tiles } = entry
+    let expired = 0
+    while (expired < tiles.length && tiles[expired]!.startMs < oldestMs) expired++
+    if (expired === 0) return
+    this.#forgetReads(entry)
+    tiles.splice(0, expired)
   }
 
   #statesOf(tile: Tile): TileStates {
@@ -299,6 +387,8 @@ const newEntry = (): Entry => ({
   newestMs: Number.NEGATIVE_INFINITY,
   tail: [],
   tiles: [],
+  left: 0,
+  reads: [],
   isDirty: false,
   isUsed: true,
 })
@@ -326,23 +416,4 @@ function readEntry(value: Uint8Array): Entry {
     tail: raw.map(([atMs, inputs]) => ({ atMs, inputs })),
     tiles,
   }
-}
-
-/** Puts an event behind all that are not newer. */
-function insertRaw(tail: RawEvent[], event: RawEvent): void {
-  let index = tail.length
-  while (index > 0 && tail[index - 1]!.atMs > event.atMs) index--
-  tail.splice(index, 0, event)
-}
-
-function pruneTail({ tail }: Entry, oldestMs: TimestampMs): void {
-  let expired = 0
-  while (expired < tail.length && tail[expired]!.atMs < oldestMs) expired++
-  if (expired > 0) tail.splice(0, expired)
-}
-
-function dropTiles({ tiles }: Entry, oldestMs: TimestampMs): void {
-  let expired = 0
-  while (expired < tiles.length && tiles[expired]!.startMs < oldestMs) expired++
-  if (expired > 0) tiles.splice(0, expired)
 }

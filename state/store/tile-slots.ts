@@ -1,5 +1,6 @@
 import type { DurationMs, TimestampMs } from '../contracts/units.ts'
 import { DoubleArena } from './double-arena.ts'
+import { ExactReads } from './exact-reads.ts'
 import { SlotSequences, sequenceInts } from './slot-sequences.ts'
 import { SlotTable, slotDoubles, slotInts } from './slot-table.ts'
 import { TileBlocks } from './tile-blocks.ts'
@@ -14,6 +15,10 @@ const rowsPlace = 4
 const rawsPlace = rowsPlace + sequenceInts
 const blocksPlace = rawsPlace + sequenceInts
 const settled = blocksPlace + sequenceInts
+/** The number of its last read of exact windows; 0 once it has taken an event in. */
+const exactRead = settled + 1
+/** An exact window of fewer events is folded as fast as it is looked up. */
+const worthKeeping = 64
 
 /**
  * Windowed state of many keys, each in a slot: raw events, newest last, and
@@ -45,10 +50,12 @@ export class TileSlots {
   readonly #rows: SlotSequences
   readonly #raws: SlotSequences
   readonly #blocks: TileBlocks
+  readonly #exact: ExactReads
   readonly #range: EntryRange = { raw: 0, rawEnd: 0, row: 0, rowEnd: 0 }
 
   constructor(layout: TileLayout) {
     this.layout = layout
+    this.#exact = new ExactReads(layout.width)
     this.#rows = new SlotSequences(this.#arena, this.#table, rowsPlace, rowHeader + layout.width)
     this.#raws = new SlotSequences(this.#arena, this.#table, rawsPlace, 1 + layout.inputs)
     this.#blocks = new TileBlocks(
@@ -87,12 +94,14 @@ export class TileSlots {
   /** Forgets every slot. */
   clear(): void {
     this.#arena.clear()
+    this.#exact.clear()
   }
 
   /** Takes an event in. `values` holds `layout.inputs` doubles, NaN for null. */
   add(slot: number, atMs: TimestampMs, values: Float64Array): void {
     const { disorderMs, hopMs } = this.layout
     const before = this.#newestOf(slot)
+    this.#table.ints[slot * slotInts + exactRead] = 0
     if (atMs < before - disorderMs) {
       this.#addLate(slot, atMs, values)
       return
@@ -161,7 +170,11 @@ export class TileSlots {
       merged[window] = rawEnd - raw + (rowEnd - row)
       layout.init(into, at)
       if (row === rowEnd && !hasBlocks) {
-        if (raw < rawEnd) layout.addRaws(into, at, cells, raws + raw * rawStride, rawStride, rawEnd - raw)
+        if (hopMs === 0 && rawEnd - raw >= worthKeeping) {
+          this.#readExact(slot, window, oversMs, raw, rawEnd, into, at)
+        } else if (raw < rawEnd) {
+          layout.addRaws(into, at, cells, raws + raw * rawStride, rawStride, rawEnd - raw)
+        }
         continue
       }
       range.raw = raw
@@ -171,6 +184,26 @@ export class TileSlots {
       if (hasBlocks) this.#blocks.merge(slot, lowerMs, queryMs, range, into, at)
       else mergeEntries(layout, cells, this.#raws, this.#rows, slot, range, into, at)
     }
+  }
+
+  /** Folds the events `[raw, rawEnd)` into an initial row, or says again what they were when they were last read. */
+  #readExact(
+    slot: number,
+    window: number,
+    oversMs: Float64Array,
+    raw: number,
+    rawEnd: number,
+    into: Float64Array,
+    at: number,
+  ): void {
+    const place = slot * slotInts + exactRead
+    const number = this.#exact.numberOf(slot, this.#table.ints[place]!, oversMs)
+    this.#table.ints[place] = number
+    if (this.#exact.copy(number, window, raw, rawEnd, into, at)) return
+    const { stride } = this.#raws
+    const start = this.#raws.startOf(slot)
+    this.layout.addRaws(into, at, this.#arena.cells, start + raw * stride, stride, rawEnd - raw)
+    this.#exact.keep(number, window, raw, rawEnd, into, at)
   }
 
   /**

@@ -5,7 +5,9 @@ import type { Declaration } from '../../models/declaration.ts'
 import movies from '../../topology/examples/movies/topology.ts'
 import { Engine } from '../../topology/index.ts'
 import { fraudTopology } from './fraud-topology.ts'
+import { type PeerRun, runPeer } from './peer-program.ts'
 import { type StageTime, stageTimes } from './stage-profile.ts'
+import { windowQueries } from './window-queries.ts'
 import { windowCounts, windowTopology } from './window-topology.ts'
 import { fdatasyncTimes, plainLoopMicros, quantile } from './yardsticks.ts'
 
@@ -18,6 +20,8 @@ import { fdatasyncTimes, plainLoopMicros, quantile } from './yardsticks.ts'
  * window that a commit touched; the counts are checked), durable, each run in a folder of its own. Beside each run a
  * yardstick of the same run: a bare write and fdatasync of 4 KiB, and a plain
  * loop that folds as many numbers into a Map. Machines differ; ratios less so.
+ * P7 (100,000 questions of exact windows and their 300 largest values) stands
+ * beside the same by DuckDB and numpy, where their programs can be run.
  * With --stages one more run of each job, under the profiler, says where the
  * time goes.
  */
@@ -137,14 +141,42 @@ async function checkWindows(engine: Engine, events: number): Promise<void> {
   }
 }
 
+/** Job P7 beside its peers, in turns; a peer that cannot be run says why. */
+function printQueries(): void {
+  const rows = new Map<string, { readonly cpu: number[]; readonly seconds: number[] }>()
+  const take = (name: string, { cpuSeconds, seconds }: Pick<PeerRun, 'cpuSeconds' | 'seconds'>) => {
+    const row = rows.get(name) ?? { cpu: [], seconds: [] }
+    row.cpu.push(cpuSeconds)
+    row.seconds.push(seconds)
+    rows.set(name, row)
+  }
+  const missing = new Set<string>()
+  for (let round = 0; round < runs; round++) {
+    const { differing, ...times } = windowQueries()
+    if (differing.length > 0) throw new Error(`P7 differs from its checksums: ${differing.join('; ')}`)
+    take(round === 0 ? 'headwater, cold' : 'headwater', times)
+    for (const peer of ['duckdb-states', 'duckdb-window', 'numpy-states']) {
+      const ran = runPeer('p7.py', ['--peer', peer, '--threads', '2'])
+      if (typeof ran === 'string') missing.add(`${peer} was ${ran}`)
+      else take(`${ran.peer} ${ran.version}`, ran)
+    }
+  }
+  process.stdout.write('\n| P7: 100,000 questions, answers equal | CPU s | s |\n|---|---|---|\n')
+  for (const [name, { cpu, seconds }] of rows) {
+    process.stdout.write(`| ${name} | ${spread(cpu, 2)} | ${spread(seconds, 2)} |\n`)
+  }
+  for (const line of missing) process.stdout.write(`\n${line}\n`)
+}
+
 const spread = (values: readonly number[], digits: number): string => {
   const sorted = [...values].sort((a, b) => a - b)
   const middle = sorted[Math.floor(sorted.length / 2)] ?? 0
   return `${middle.toFixed(digits)} (${sorted[0]?.toFixed(digits)}–${sorted.at(-1)?.toFixed(digits)})`
 }
-process.stdout.write(
-  '| job | events/s | CPU µs an event | × a plain loop | bare fdatasync, ms |\n|---|---|---|---|---|\n',
-)
+if (jobs.length > 0)
+  process.stdout.write(
+    '| job | events/s | CPU µs an event | × a plain loop | bare fdatasync, ms |\n|---|---|---|---|---|\n',
+  )
 for (const job of jobs) {
   const rows: Row[] = []
   for (let count = 0; count < runs; count++) rows.push(await measure(job))
@@ -169,5 +201,6 @@ for (const job of jobs) {
   process.stdout.write(`| ${job.name} | ${cells.join(' | ')} |\n`)
 }
 if (args.includes('--stages')) for (const job of jobs) await printStages(job)
-if (path === undefined)
+if ('P7'.includes(only)) printQueries()
+if (path === undefined && jobs.length > 0)
   process.stdout.write('\nP2A and P2B were left out: give the path of transactions.csv.gz\n')

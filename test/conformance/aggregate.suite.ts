@@ -415,6 +415,33 @@ export function objectAggregateSuite<Input, State, Output>(
       })
     }
 
+    if (aggregate.isTimeless) {
+      test('the answer is the same whenever it is asked for', () => {
+        check((events) => {
+          const state = fold(events)
+          for (const atMs of [startMs - 1, startMs + stepMs, queryMs + 1e9]) {
+            expect(aggregate.finish(state, atMs)).toEqual(answer(state))
+          }
+        })
+      })
+    }
+
+    if (aggregate.forgetOldest !== undefined) {
+      test('what is left without the oldest events is their fold by themselves, or is not known', () => {
+        let known = 0
+        check((events, at) => {
+          let state: State | undefined = fold(events)
+          for (const { input, atMs } of events.slice(0, at)) {
+            state = aggregate.forgetOldest!(state, input, atMs)
+            if (state === undefined) return
+            known++
+          }
+          expect(bytesOf(state)).toEqual(bytesOf(fold(events.slice(at))))
+        })
+        expect(known).toBeGreaterThan(0)
+      })
+    }
+
     test(`remove ${aggregate.laws.invertible ? 'undoes add' : 'is not offered'}`, () => {
       expect(aggregate.remove !== undefined).toBe(aggregate.laws.invertible)
       if (aggregate.remove === undefined) return

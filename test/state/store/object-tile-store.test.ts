@@ -5,7 +5,8 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import type { Database, DatabaseWrite } from '../../../state/store/database.ts'
 import { memoryDatabase } from '../../../state/store/memory/memory-database.ts'
-import { type ObjectTileLayout, ObjectTileStore } from '../../../state/store/object-tile-store.ts'
+import type { ObjectTileLayout } from '../../../state/store/object-tile-layout.ts'
+import { ObjectTileStore } from '../../../state/store/object-tile-store.ts'
 import type { PackedKey } from '../../../state/store/packed-key.ts'
 import { openRocksdbDatabase } from '../../../state/store/rocksdb/rocksdb-database.ts'
 
@@ -97,7 +98,7 @@ async function windowsOf(
   const read: unknown[] = []
   for (const key of [1, 2, 3, 4, 5, 6]) {
     await prefetch(key)
-    read.push(store.readWindow(key as PackedKey, askedAt(fed, key), windowMs)?.[0] ?? [])
+    read.push(store.readWindow(key as PackedKey, askedAt(fed, key), windowMs)?.states[0] ?? [])
   }
   await database.close()
   return read

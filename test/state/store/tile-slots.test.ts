@@ -246,3 +246,73 @@ describe('tiles of one key', () => {
     )
   })
 })
+
+test('exact windows that are asked for again, with events in between, are what a fold from the start says', () => {
+  const overs = Float64Array.of(40, 1_000, 400)
+  const exact = layout(0, 1_000, disorderMs, 0)
+  const slotCount = 3
+  const asked = fc.array(fc.record({ slot: fc.nat(2), later: fc.integer({ min: -disorderMs, max: 30 }) }), {
+    maxLength: 3,
+  })
+  const steps = fc.array(
+    fc.record({ slot: fc.nat(2), step: fc.integer({ min: -disorderMs, max: 12 }), asked }),
+    {
+      minLength: 150,
+      maxLength: 300,
+      size: 'max',
+    },
+  )
+  fc.assert(
+    fc.property(steps, (given) => {
+      const slots = new TileSlots(exact)
+      for (let slot = 0; slot < slotCount; slot++) slots.open(slot)
+      const fed: Event[][] = Array.from({ length: slotCount }, () => [])
+      const newest = new Float64Array(slotCount).fill(1_000)
+      const add = (slot: number, atMs: number, value: number) => {
+        newest[slot] = Math.max(newest[slot]!, atMs)
+        fed[slot]!.push({ atMs, value })
+        slots.add(slot, atMs, Float64Array.of(value))
+      }
+      const check = (slot: number, queryMs: number) => {
+        const rows = new Float64Array(9)
+        const merged = new Int32Array(3)
+        slots.readWindows(slot, queryMs, overs, rows, merged)
+        const inOrder = [...fed[slot]!].sort((a, b) => a.atMs - b.atMs)
+        for (const [window, overMs] of overs.entries()) {
+          const inside = inOrder.filter(({ atMs }) => atMs >= queryMs - overMs && atMs < queryMs)
+          const row = new Float64Array(3)
+          for (const { value } of inside) exact.add(row, 0, Float64Array.of(value), 0, 0)
+          expect([merged[window], ...rows.subarray(3 * window, 3 * window + 3)]).toEqual([
+            inside.length,
+            ...row,
+          ])
+        }
+      }
+      for (const [index, { slot, step, asked: reads }] of given.entries()) {
+        add(slot, newest[slot]! + step, index % 50)
+        for (const { slot: of, later } of reads) {
+          check(of, newest[of]! + later)
+          check(of, newest[of]! + later)
+        }
+      }
+    }),
+    // A counterexample this long is not worth making smaller.
+    { numRuns: 12, endOnFailure: true },
+  )
+})
+
+test('exact windows of more slots than are remembered are each its own', () => {
+  const overs = Float64Array.of(1_000)
+  const slots = new TileSlots(layout(0, 1_000, disorderMs, 0))
+  for (let slot = 0; slot < 300; slot++) {
+    slots.open(slot)
+    for (let atMs = 0; atMs < 70; atMs++) slots.add(slot, atMs, Float64Array.of(slot))
+  }
+  for (let round = 0; round < 2; round++) {
+    for (let slot = 0; slot < 300; slot++) {
+      const row = new Float64Array(3)
+      slots.readWindows(slot, 100, overs, row, new Int32Array(1))
+      expect([...row.subarray(0, 2)]).toEqual([70, 70 * slot])
+    }
+  }
+})
