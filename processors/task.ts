@@ -89,6 +89,8 @@ export interface TaskSpec {
   readonly outputs: Outputs
   readonly emitCommit: Emit
   readonly emitLayout: Emit
+  /** Where the predictions' partitions end: those of a layout are behind where it was put on the log. */
+  readonly predictionEnds?: () => Promise<readonly number[]>
   readonly emitDeadLetter: (refused: RefusedRecord) => void
   readonly options?: TaskOptions
   /** Called on both sides of each step of the commit; for metrics and for crash tests. */
@@ -339,6 +341,18 @@ export class Task {
     this.#layout = ''
   }
 
+  /**
+   * Commits without a record, so that the log tells from which position on
+   * this declaration is the one that works: between two batches, after
+   * another one's last commit was followed.
+   */
+  async announce(): Promise<CommitTicket> {
+    this.#throwFailure()
+    this.announceLayout()
+    this.#spec.onStep?.('processed', this.#sequence)
+    return await this.#commit(0)
+  }
+
   #endsOf(commit: CommitEvent, layouts: ReadonlyMap<string, TaskLayout>): readonly number[] {
     const names = layouts.get(commit.layout)?.inputs
     if (names === undefined) {
@@ -439,7 +453,8 @@ export class Task {
     const { writer, emitCommit, emitLayout, graph, onStep, layout } = this.#spec
     if (this.#layout !== layout) {
       const inputs = this.inputs.map(({ name }) => name)
-      emitLayout({ task: this.id, layout, inputs, at: 0 }, 0)
+      const predictions = (await this.#spec.predictionEnds?.()) ?? []
+      emitLayout({ task: this.id, layout, inputs, from: this.#sequence, predictions, at: 0 }, 0)
       this.#layout = layout
     }
     emitCommit(

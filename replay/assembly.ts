@@ -226,6 +226,7 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
     tellsWhenIdle: share !== undefined && share.beside.length > 0,
     emitCommit: outputs.emitterTo(engine.commit, commitPartition(declaration)),
     emitLayout: emitter(engine.taskLayout),
+    predictionEnds: () => predictionEnds(log, engine.prediction.contract.topic, declaration.partitions),
     emitDeadLetter,
     ...(options.task ? { options: options.task } : {}),
     ...(options.onStep ? { onStep: options.onStep } : {}),
@@ -250,6 +251,11 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
       return { ...followed, ...(changelog?.restored ? { restore: changelog.restored } : {}) }
     },
   }
+}
+
+async function predictionEnds(log: Log, topic: string, partitions: number): Promise<readonly number[]> {
+  const numbers = Array.from({ length: partitions }, (_, partition) => partition)
+  return Promise.all(numbers.map(async (partition) => Number((await log.offsets(topic, partition)).end)))
 }
 
 const commitsPerTurn = 16

@@ -2,6 +2,7 @@ import type { Declaration } from '../models/declaration.ts'
 import type { Prediction } from '../models/serving/model-part.ts'
 import { ByteWriter } from '../state/contracts/byte-writer.ts'
 import type { BoundContract } from '../state/contracts/codec.ts'
+import type { TaskLayoutEvent } from '../state/contracts/engine-contracts.ts'
 import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { TimestampMs } from '../state/contracts/units.ts'
 import type { Log, LogWriter } from '../state/log/log.ts'
@@ -9,6 +10,7 @@ import { partitionOf } from '../state/log/partitioner.ts'
 import type { RecordBatch } from '../state/log/record-batch.ts'
 import type { Database } from '../state/store/database.ts'
 import { assemble, type RecoveryProgress } from './assembly.ts'
+import { LayoutEpochs } from './layout-epochs.ts'
 import { onlyTask, recordedTasks } from './recorded-tasks.ts'
 import { PositionFilter, type PositionRange } from './replay-range.ts'
 import { taskIdOf } from './task-plan.ts'
@@ -54,6 +56,8 @@ interface AuditCounts {
 
 export interface AuditReport extends AuditCounts {
   readonly examples: readonly AuditMismatch[]
+  /** Served by other topologies than this one, before or behind a swap: they are not compared. Absent where there are none. */
+  readonly ofOthers?: number
   /** Of an application of several tasks: those that have models. */
   readonly tasks?: readonly (AuditCounts & { readonly task: string })[]
 }
@@ -62,7 +66,9 @@ export interface AuditReport extends AuditCounts {
  * Recomputes every prediction of the log at its position, by folding the log
  * anew in the recorded interleaving, and compares it bit for bit with what
  * was served: features, weights' version, output and position. Of several
- * tasks it folds those that have models, one after the other.
+ * tasks it folds those that have models, one after the other. Where other
+ * topologies worked on this log too, those predictions are compared that were
+ * made by this one; where it never worked there, all are.
  *
  * @throws EngineError `task-plan-changed`, `task-unknown`
  */
@@ -117,14 +123,19 @@ async function auditTask(given: AuditOptions, declaration: Declaration): Promise
     assembly.engine.prediction as BoundContract<object> as BoundContract<Prediction>,
     assembly.declaration,
   )
-  await served.open()
+  const { task, layout, engine } = assembly
+  const epochs = await LayoutEpochs.read(log, engine.taskLayout as BoundContract<TaskLayoutEvent>, task.id)
+  const isOwn = (at: string | undefined) => at === layout || at === undefined || !epochs.has(layout)
+  await served.open((partition, offset) => isOwn(epochs.layoutOfPrediction(partition, offset)))
   const isAsked = await askedOf(options)
   let predictions = 0
   let mismatches = 0
   let unpaired = 0
   const examples: AuditMismatch[] = []
   await assembly.recover(options.onProgress, async () => {
-    for (const prediction of made.splice(0)) {
+    const batch = made.splice(0)
+    if (!isOwn(epochs.layoutAt(task.position.sequence - 1))) return
+    for (const prediction of batch) {
       const logged = await served.next(prediction)
       if (!isAsked(prediction)) continue
       predictions++
@@ -143,7 +154,13 @@ async function auditTask(given: AuditOptions, declaration: Declaration): Promise
     }
   })
   const left = await served.left(isAsked)
-  return { predictions, mismatches: mismatches + left, unpaired: unpaired + left, examples }
+  return {
+    predictions,
+    mismatches: mismatches + left,
+    unpaired: unpaired + left,
+    examples,
+    ...(served.ofOthers > 0 ? { ofOthers: served.ofOthers } : {}),
+  }
 }
 
 /** Whether a prediction is one of those that are to be compared. */
@@ -169,6 +186,9 @@ class ServedPredictions {
   readonly #task: string | undefined
   readonly #cursors: ServedCursor[]
   readonly #key = new ByteWriter(256)
+  #isOwn: (partition: number, offset: number) => boolean = () => true
+  /** Predictions that were passed over. */
+  ofOthers = 0
 
   constructor(log: Log, bound: BoundContract<Prediction>, { partitions, share }: Declaration) {
     this.#log = log
@@ -189,18 +209,26 @@ class ServedPredictions {
     this.#bound.writeKey(prediction, key)
     const partition = partitionOf(key.bytes, 0, key.length, this.#cursors.length)
     while (await this.#fill(partition)) {
+      const isOwn = this.#isOwn(partition, this.#offsetOf(this.#cursors[partition]!))
       const served = this.#take(this.#cursors[partition]!)
-      if (this.#isOfTask(served)) return served
+      if (!this.#isOfTask(served)) continue
+      if (isOwn) return served
+      this.ofOthers++
     }
     return undefined
+  }
+
+  #offsetOf({ batch, index }: ServedCursor): number {
+    return Number(batch!.baseOffset) + batch!.offsetDeltas[index]!
   }
 
   #isOfTask({ position }: Prediction): boolean {
     return this.#task === undefined || position.task === this.#task
   }
 
-  /** Goes to the start of each partition and notes where it ends now. */
-  async open(): Promise<void> {
+  /** Goes to the start of each partition and notes where it ends now; passes over what is not its own. */
+  async open(isOwn: (partition: number, offset: number) => boolean): Promise<void> {
+    this.#isOwn = isOwn
     for (const [partition, cursor] of this.#cursors.entries()) {
       const { start, end } = await this.#log.offsets(this.#bound.contract.topic, partition)
       cursor.offset = start
@@ -213,10 +241,12 @@ class ServedPredictions {
     let count = 0
     for (const [partition, cursor] of this.#cursors.entries()) {
       while (await this.#fill(partition)) {
-        const { batch, index } = cursor
-        if (Number(batch!.baseOffset) + batch!.offsetDeltas[index]! >= Number(cursor.end)) break
+        const offset = this.#offsetOf(cursor)
+        if (offset >= Number(cursor.end)) break
         const served = this.#take(cursor)
-        if (this.#isOfTask(served) && isMeant(served)) count++
+        if (!this.#isOfTask(served)) continue
+        if (!this.#isOwn(partition, offset)) this.ofOthers++
+        else if (isMeant(served)) count++
       }
     }
     return count

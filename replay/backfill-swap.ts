@@ -1,4 +1,14 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import type { Declaration } from '../models/declaration.ts'
 import { embeddedRegistry, memoryJournal } from '../state/contracts/embedded-registry.ts'
@@ -7,74 +17,163 @@ import { memoryDatabase } from '../state/store/memory/memory-database.ts'
 import { assemble } from './assembly.ts'
 
 /*
- * A data folder keeps the live state in `state` and the shadow of a backfill
- * in `backfill/state`. `backfill/ready.json`, written whole under another name
- * and renamed, says that the shadow may take the place of the state. The swap
- * is three steps, of which each may be the last before a crash:
- *
- *     state           ->  backfill/replaced    only where that is not there yet
- *     backfill/state  ->  state
- *     backfill is removed
- *
- * While ready.json is there, the next start does the steps that are missing.
+ * A data folder keeps the live state in one of the folders `state` and
+ * `state-b`, and the shadow of a backfill in the other. `live.json` says which
+ * one is live and what topology it was swapped to; without it that is `state`.
+ * `backfill/ready.json` says that the shadow is a fold of a declaration, and
+ * whether a running engine is asked to take it. Both are written whole under
+ * another name and renamed. The swap is the renaming of `live.json`: before
+ * it the old state is the live one, behind it the new. What is left to remove
+ * then is removed by the next start, where a crash came first.
  */
 
 /** Says in `ready.json` what the shadow is a fold of. */
-interface Ready {
+export interface ReadyBackfill {
   readonly layout: string
   /** Present where the shadow holds these views alone, to be put beside the state instead of in its place. */
   readonly views?: readonly string[]
+  /** Where the shadow is. */
+  readonly folder: string
+  /** Path of the module that declares it, where it is known. */
+  readonly module?: string
+  /** A running engine is asked to take it now. */
+  readonly isAsked?: boolean
 }
 
-const folderOf = (data: string): string => join(data, 'backfill')
-const readyFile = (data: string): string => join(folderOf(data), 'ready.json')
+/** Says in `live.json` which state is live. */
+interface Live {
+  readonly folder: string
+  /** The topology that it was swapped to. */
+  readonly swapped?: Swapped
+}
 
-/** Where the shadow of a data folder lives. */
-export const shadowFolder = (data: string): string => join(folderOf(data), 'state')
+/** What a data folder was swapped to. */
+export interface Swapped {
+  readonly layout: string
+  /** Sequence number of the commit from which on it was this topology. */
+  readonly sequence: number
+  /** Path of its module, and of those that it took the place of, where they are known. */
+  readonly module?: string
+  readonly replaced?: readonly string[]
+}
+
+const stateFolders = ['state', 'state-b'] as const
+
+const backfillFolder = (data: string): string => join(data, 'backfill')
+const readyFile = (data: string): string => join(backfillFolder(data), 'ready.json')
+const failedFile = (data: string): string => join(backfillFolder(data), 'failed.json')
+const cancelFile = (data: string): string => join(backfillFolder(data), 'cancel')
+const liveFile = (data: string): string => join(data, 'live.json')
+
+/** Where the live state of a data folder is. */
+export const liveFolder = (data: string): string => join(data, readLive(data).folder)
+
+/** Where the shadow of a data folder is. */
+export const shadowFolder = (data: string): string => join(data, shadowName(data))
+
+const shadowName = (data: string): string =>
+  stateFolders.find((name) => name !== readLive(data).folder) ?? stateFolders[1]
+
+/** The topology that a data folder was swapped to while an engine ran; undefined where it never was. */
+export const swappedTo = (data: string): Swapped | undefined => readLive(data).swapped
+
+/** A backfill that is finished; undefined where there is none. */
+export const readyBackfill = (data: string): ReadyBackfill | undefined =>
+  readJson<ReadyBackfill>(readyFile(data))
 
 /** Makes the shadow the state of the next start with the same declaration. */
-export function markReady(data: string, { layout, views }: Ready): void {
-  const partial = `${readyFile(data)}.part`
-  writeFileSync(
-    partial,
-    JSON.stringify({ layout, ...(views === undefined ? {} : { views }) } satisfies Ready),
-  )
-  renameSync(partial, readyFile(data))
+export function markReady(data: string, ready: Omit<ReadyBackfill, 'folder'>): void {
+  const { layout, views, module, isAsked } = ready
+  mkdirSync(backfillFolder(data), { recursive: true })
+  rmSync(failedFile(data), { force: true })
+  const content: ReadyBackfill = {
+    layout,
+    folder: shadowName(data),
+    ...(views === undefined ? {} : { views }),
+    ...(module === undefined ? {} : { module }),
+    ...(isAsked === undefined ? {} : { isAsked }),
+  }
+  writeWhole(readyFile(data), content)
 }
 
 /** Before a shadow is written to: from now on it is not taken. */
 export function unmarkReady(data: string): void {
-  mkdirSync(folderOf(data), { recursive: true })
-  rmSync(readyFile(data), { force: true })
+  mkdirSync(backfillFolder(data), { recursive: true })
+  for (const file of [readyFile(data), failedFile(data), cancelFile(data)]) rmSync(file, { force: true })
 }
+
+/** Why a running engine did not take the shadow that it was asked to; undefined where it did not say. */
+export const swapFailure = (data: string): string | undefined =>
+  readJson<{ readonly detail: string }>(failedFile(data))?.detail
+
+/** Tells whoever asked that the shadow is not taken now. It stays ready for the next start. */
+export function refuseSwap(data: string, detail: string): void {
+  const ready = readyBackfill(data)
+  if (ready === undefined) return
+  markReady(data, { ...ready, isAsked: false })
+  writeWhole(failedFile(data), { detail })
+}
+
+/** Asks a backfill of another process to end, and a running engine not to take the shadow any more. */
+export function askToCancel(data: string): void {
+  if (!existsSync(backfillFolder(data))) return
+  rmSync(readyFile(data), { force: true })
+  writeFileSync(cancelFile(data), '')
+}
+
+/** Whether somebody asked the backfill of this folder to end. */
+export const isCancelled = (data: string): boolean => existsSync(cancelFile(data))
 
 /** Throws a shadow away. Returns whether there was one. */
 export function discardBackfill(data: string): boolean {
-  const found = existsSync(folderOf(data))
-  unmarkReady(data)
-  rmSync(folderOf(data), { recursive: true, force: true })
+  const found = existsSync(backfillFolder(data))
+  rmSync(readyFile(data), { force: true })
+  rmSync(shadowFolder(data), { recursive: true, force: true })
+  rmSync(backfillFolder(data), { recursive: true, force: true })
   return found
 }
 
 /**
- * Puts a finished shadow in the place of the state, if it is a fold of this
- * declaration. To be called while the log is locked and no state is open.
- * Returns whether the state is another one now.
+ * Makes the shadow the live state, in one step: from now on every start opens
+ * it. `sequence` is the commit that is the first of the new topology, where a
+ * running engine is swapped.
+ */
+export function makeLive(
+  data: string,
+  { layout, module, folder, views }: ReadyBackfill,
+  { sequence, running }: { readonly sequence?: number; readonly running?: string } = {},
+): void {
+  const live = readLive(data)
+  const past = [...(live.swapped?.replaced ?? []), live.swapped?.module, running]
+  const replaced = [...new Set(past)].filter((each): each is string => each !== undefined && each !== module)
+  const names = module === undefined ? {} : { module, replaced }
+  writeWhole(liveFile(data), {
+    folder: views === undefined ? folder : live.folder,
+    ...(sequence === undefined ? {} : { swapped: { layout, sequence, ...names } }),
+  } satisfies Live)
+}
+
+/**
+ * Makes a finished shadow the state, if it is a fold of this declaration, and
+ * removes what a swap has left behind. To be called while the log is locked
+ * and no state is open. Returns whether the state is another one now.
  */
 export async function adoptBackfill(data: string, declaration: Declaration): Promise<boolean> {
-  if (!existsSync(readyFile(data))) return false
-  const { layout, views } = JSON.parse(readFileSync(readyFile(data), 'utf8')) as Ready
-  if (views !== undefined || layout !== (await layoutOfDeclaration(declaration))) return false
-  const [state, shadow] = [join(data, 'state'), shadowFolder(data)]
-  const replaced = join(folderOf(data), 'replaced')
-  if (existsSync(shadow)) {
-    if (existsSync(state) && existsSync(replaced)) rmSync(replaced, { recursive: true })
-    if (existsSync(state)) renameSync(state, replaced)
-    renameSync(shadow, state)
+  const ready = readyBackfill(data)
+  if (ready === undefined) {
+    // What a swap that is complete did not come to remove; a backfill that is not finished goes on in it.
+    if (!existsSync(backfillFolder(data))) rmSync(shadowFolder(data), { recursive: true, force: true })
+    return false
   }
-  rmSync(readyFile(data))
-  rmSync(folderOf(data), { recursive: true, force: true })
-  return true
+  const { views, layout, folder } = ready
+  if (views !== undefined || layout !== (await layoutOfDeclaration(declaration))) return false
+  const { folder: before, swapped } = readLive(data)
+  const isDone = before === folder
+  if (!isDone) {
+    writeWhole(liveFile(data), { folder, ...(swapped === undefined ? {} : { swapped }) } satisfies Live)
+  }
+  discardBackfill(data)
+  return !isDone
 }
 
 /** The views of a finished shadow that belong beside the state of this declaration; undefined where there are none. */
@@ -82,9 +181,9 @@ export async function viewsToMerge(
   data: string,
   declaration: Declaration,
 ): Promise<readonly string[] | undefined> {
-  if (!existsSync(readyFile(data))) return undefined
-  const { layout, views } = JSON.parse(readFileSync(readyFile(data), 'utf8')) as Ready
-  return layout === (await layoutOfDeclaration(declaration)) ? views : undefined
+  const ready = readyBackfill(data)
+  if (ready === undefined) return undefined
+  return ready.layout === (await layoutOfDeclaration(declaration)) ? ready.views : undefined
 }
 
 /** The name of what a declaration folds, as a task of it would give it. */
@@ -95,4 +194,25 @@ export async function layoutOfDeclaration(declaration: Declaration): Promise<str
   const { layout } = await assemble({ declaration, log, writer, registry, database: memoryDatabase() })
   await log.close()
   return layout
+}
+
+const readLive = (data: string): Live => readJson<Live>(liveFile(data)) ?? { folder: stateFolders[0] }
+
+function readJson<Content>(path: string): Content | undefined {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as Content
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** Whole or not at all, also after a power cut. */
+function writeWhole(path: string, content: object): void {
+  const partial = `${path}.part`
+  const file = openSync(partial, 'w')
+  writeFileSync(file, `${JSON.stringify(content)}\n`)
+  fsyncSync(file)
+  closeSync(file)
+  renameSync(partial, path)
 }

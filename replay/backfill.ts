@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Declaration } from '../models/declaration.ts'
 import type { CommitEvent } from '../processors/task.ts'
-import { readLayouts } from '../state/commit/commit-log.ts'
+import { lastCommit, readLayouts } from '../state/commit/commit-log.ts'
 import { type BoundContract, bindContract } from '../state/contracts/codec.ts'
 import { engineContracts, type TaskLayoutEvent } from '../state/contracts/engine-contracts.ts'
 import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
@@ -90,15 +90,6 @@ async function planned({ declaration, log, registry }: BackfillOptions): Promise
   const added = live === undefined ? undefined : await addedViews(declaration, live)
   if (added === undefined) return { declaration, layout }
   return { declaration: onlyViews(declaration, added), layout, views: added.map(({ name }) => name) }
-}
-
-async function lastCommit(log: Log, commits: BoundContract<CommitEvent>): Promise<CommitEvent | undefined> {
-  const { topic } = commits.contract
-  const { end } = await log.offsets(topic, 0)
-  if (end === 0n) return undefined
-  const at = { topic, partition: 0, offset: end - 1n, maxBytes: 1 }
-  const { bytes, count, valueStart, valueEnd } = await log.read(at)
-  return count === 0 ? undefined : commits.readValue(bytes, valueStart[0]!, valueEnd[0]!)
 }
 
 /** Every commit is followed as `recover` follows it; the two differ in where the state goes and in who waits. */

@@ -56,6 +56,24 @@ export async function* readCommits<Commit extends { readonly task: string; reado
   }
 }
 
+/** The last commit on a partition of the commits; undefined where there is none. */
+export async function lastCommit<Commit>(
+  log: Log,
+  commits: BoundContract<Commit>,
+  partition = 0,
+): Promise<Commit | undefined> {
+  const { topic } = commits.contract
+  const { end } = await log.offsets(topic, partition)
+  if (end === 0n) return undefined
+  const { bytes, count, valueStart, valueEnd } = await log.read({
+    topic,
+    partition,
+    offset: end - 1n,
+    maxBytes: 1,
+  })
+  return count === 0 ? undefined : commits.readValue(bytes, valueStart[0]!, valueEnd[0]!)
+}
+
 /** How the offsets of a task's commits are to be read, by the name in the commit. */
 export async function readLayouts<Layout extends { readonly task: string; readonly layout: string }>(
   log: Log,

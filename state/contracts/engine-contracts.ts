@@ -236,6 +236,10 @@ const bookkeepingContracts = (app: string) => ({
       layout: 'string',
       /** `topic[partition]` of each input, in the order of a commit's offsets. */
       inputs: array('string'),
+      /** Sequence number of the commit that is the first of this layout; -1 where it is not known. */
+      from: withDefault('long', -1),
+      /** Where each partition of the predictions ended before that commit. */
+      predictions: withDefault(array('long'), []),
       at: 'timestamp',
     },
     { key: 'task', time: 'at', topic: `${app}-task-layouts` },

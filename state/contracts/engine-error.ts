@@ -67,6 +67,7 @@ export interface ErrorContexts {
   'store-locked': { path: string; holder: string }
   'store-newer-format': { path: string; found: number; supported: number }
   'store-failed': { path: string; operation: string; detail: string }
+  'swap-refused': { app: string; detail: string }
   'store-ahead': { store: string; at: string; log: string }
   'suppress-full': { operator: string; limit: number }
   'snapshot-unusable': { learner: string; reason: string }
@@ -326,6 +327,10 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
     retriable: false,
     message: ({ path, operation, detail }) =>
       `${operation} on the state store at ${path} failed: ${detail}; mend the cause and start again, the state is rolled forward from the log`,
+  },
+  'swap-refused': {
+    retriable: false,
+    message: ({ app, detail }) => `the running "${app}" is not swapped: ${detail}`,
   },
   'store-ahead': {
     retriable: false,

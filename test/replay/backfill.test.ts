@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -9,7 +9,7 @@ import { expect as declare } from '../../models/quality/expectation.ts'
 import type { FeatureView } from '../../processors/feature/feature-view.ts'
 import { type BackfillReport, backfill, estimateBackfill } from '../../replay/backfill.ts'
 import { mergeViews } from '../../replay/backfill-merge.ts'
-import { markReady, shadowFolder, unmarkReady } from '../../replay/backfill-swap.ts'
+import { makeLive, markReady, readyBackfill, shadowFolder, unmarkReady } from '../../replay/backfill-swap.ts'
 import { rebuild } from '../../replay/rebuild.ts'
 import type { Database } from '../../state/store/database.ts'
 import { memoryDatabase } from '../../state/store/memory/memory-database.ts'
@@ -158,23 +158,29 @@ describe('a backfill', () => {
     expect(await isSound(data)).toBe(true)
   })
 
-  test.each(['before the first step', 'after the first', 'after the second'])(
-    'swap that was cut off %s is completed by the next start',
-    async (when) => {
-      const data = folder()
-      await (await started(data, shopEvents(200))).close()
-      const { records } = await backfilled(data)
-      expect(records).toBeGreaterThan(150)
-      if (when !== 'before the first step')
-        renameSync(join(data, 'state'), join(data, 'backfill', 'replaced'))
-      if (when === 'after the second') renameSync(shadowFolder(data), join(data, 'state'))
-      const { engine, folded } = await reopened(data)
-      expect(folded).toBe(0)
-      await engine.close()
-      expect(readdirSync(data).sort()).toEqual(['log', 'state'])
-      expect(await isSound(data)).toBe(true)
-    },
-  )
+  test.each([
+    'before the state is another one',
+    'before the old state is removed',
+    'before it is told as done',
+  ])('swap that was cut off %s is completed by the next start', async (when) => {
+    const data = folder()
+    await (await started(data, shopEvents(200))).close()
+    const { records } = await backfilled(data)
+    expect(records).toBeGreaterThan(150)
+    if (when !== 'before the state is another one') makeLive(data, readyBackfill(data)!)
+    if (when === 'before it is told as done') rmSync(join(data, 'state'), { recursive: true })
+    const { engine, folded } = await reopened(data)
+    expect(folded).toBe(0)
+    await engine.close()
+    expect(readdirSync(data).sort()).toEqual(['live.json', 'log', 'state-b'])
+    expect(await isSound(data)).toBe(true)
+    const again = await backfilled(data, { declaration: shop })
+    expect(again.outcome).toBe('ready')
+    const back = await reopened(data, shop)
+    expect(back.folded).toBe(0)
+    await back.engine.close()
+    expect(readdirSync(data).sort()).toEqual(['live.json', 'log', 'state'])
+  })
 
   test('is not taken by a start with another topology, nor before it is ready', async () => {
     const data = folder()

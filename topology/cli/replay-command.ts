@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Declaration } from '../../models/declaration.ts'
 import { audit } from '../../replay/audit.ts'
+import { liveFolder } from '../../replay/backfill-swap.ts'
 import {
   foldAnew,
   type RebuildReport,
@@ -113,7 +113,7 @@ async function rebuildOfCluster(options: RebuildCommandOptions): Promise<number>
     const progress = new Progress('rebuilding', { unit: 'records', silent: json })
     const onProgress = ({ records }: { readonly records: number }) => progress.update(records)
     const fresh = await wiring.scratch()
-    const folder = data === undefined ? undefined : join(data, 'state')
+    const folder = data === undefined ? undefined : liveFolder(data)
     if (folder === undefined || !existsSync(folder)) {
       const report = await foldAnew({ declaration, ...wiring, database: fresh }, onProgress)
       progress.end(report.records)

@@ -112,26 +112,34 @@ export class Metrics {
     this.#registry.clear()
   }
 
-  #addEngine({ assembly }: Engine): void {
-    this.#counter('records', 'Records processed since the start of the process', [], (add) =>
-      add(assembly.task.processed),
+  /** Of the assembly that the engine has when it is asked: a swap gives it another. */
+  #addEngine(engine: Engine): void {
+    this.#counter(
+      'records',
+      'Records processed since the start of the process or of its topology',
+      [],
+      (add) => add(engine.assembly.task.processed),
     )
-    this.#counter('dead_letters', 'Records refused since the start of the process', [], (add) =>
-      add(assembly.task.refused),
+    this.#counter(
+      'dead_letters',
+      'Records refused since the start of the process or of its topology',
+      [],
+      (add) => add(engine.assembly.task.refused),
     )
     this.#counter('dropped_records', 'Records that an operator left out', ['operator', 'reason'], (add) => {
-      for (const { operator, reason, count } of assembly.graph.drops.counts()) add(count, operator, reason)
+      for (const { operator, reason, count } of engine.assembly.graph.drops.counts())
+        add(count, operator, reason)
     })
     for (const which of ['judged', 'failed'] as const) {
       const help = `Rows or windows that an expectation ${which === 'judged' ? 'was held against' : 'was not met by'}, over the whole log`
       this.#counter(`expectations_${which}`, help, ['subject', 'expectation', 'severity'], (add) => {
-        for (const tally of assembly.quality.tallies()) {
+        for (const tally of engine.assembly.quality.tallies()) {
           add(tally[which], tally.subject, tally.expectation.name, tally.expectation.severity)
         }
       })
     }
     this.#counter('late_events', 'Events too late for every window of a view', ['view'], (add) => {
-      for (const [name, { stores }] of assembly.views) {
+      for (const [name, { stores }] of engine.assembly.views) {
         add(
           stores.reduce((sum, store) => sum + store.expiredEvents, 0),
           name,
@@ -162,20 +170,20 @@ export class Metrics {
     )
   }
 
-  #addModels({ assembly: { models } }: Engine): void {
+  #addModels(engine: Engine): void {
     this.#counter('predictions', 'Predictions of a model, over the whole log', ['model'], (add) => {
-      for (const [name, part] of models) add(part.tally().predictions, name)
+      for (const [name, part] of engine.assembly.models) add(part.tally().predictions, name)
     })
     const outcomes = 'Labels of a model by what became of them, over the whole log'
     this.#counter('labels', outcomes, ['model', 'outcome'], (add) => {
-      for (const [name, part] of models) {
+      for (const [name, part] of engine.assembly.models) {
         const { predictions: _, ...counts } = part.tally()
         for (const [outcome, count] of Object.entries(counts)) add(count, name, outcome)
       }
     })
     const quality = 'Progressive metrics, of the model and of its baselines'
     this.#gauge('model_quality', quality, ['model', 'scorer', 'metric'], (set) => {
-      for (const [name, part] of models) {
+      for (const [name, part] of engine.assembly.models) {
         for (const [scorer, metrics] of Object.entries(part.evaluation.quality())) {
           for (const [metric, value] of Object.entries(metrics)) set(value, name, scorer, metric)
         }

@@ -4,53 +4,43 @@ import type { ModelPart, Prediction } from '../../models/serving/model-part.ts'
 import type { FeatureValue } from '../../processors/feature/feature-value.ts'
 import { keyPartFromText } from '../../processors/feature/key-text.ts'
 import type { ViewState } from '../../processors/feature/view-state.ts'
-import type { InputGate, TaskOptions } from '../../processors/task.ts'
-import {
-  type Assembly,
-  assemble,
-  type BoundEngineContracts,
-  type RecoveryProgress,
-} from '../../replay/assembly.ts'
+import type { CommitEvent } from '../../processors/task.ts'
+import type { Assembly, RecoveryProgress } from '../../replay/assembly.ts'
 import { adoptBackfill } from '../../replay/backfill-swap.ts'
 import { stateDigest } from '../../replay/state-digest.ts'
-import type { ChangelogOptions } from '../../replay/task-changelog.ts'
 import { ViewRegistry } from '../../replay/view-registry.ts'
-import type { CommitStep } from '../../state/commit/commit-protocol.ts'
+import { lastCommit } from '../../state/commit/commit-log.ts'
+import type { BoundContract } from '../../state/contracts/codec.ts'
 import { EngineError } from '../../state/contracts/engine-error.ts'
 import type { TimestampMs } from '../../state/contracts/units.ts'
 import type { Log, LogWriter } from '../../state/log/log.ts'
+import type { Database } from '../../state/store/database.ts'
 import type { DatabaseOperation } from '../../state/store/metered-database.ts'
 import { packKey } from '../../state/store/packed-key.ts'
-import { CommitTimes } from './commit-times.ts'
+import { BetweenBatches } from './between-batches.ts'
+import type { CommitTimes } from './commit-times.ts'
 import { type Appended, Door } from './door.ts'
 import { type ExplainedPrediction, explained } from './explained-prediction.ts'
 import { mergeBackfill } from './folder-replay.ts'
+import { Generation } from './generation.ts'
 import { Importer } from './importer.ts'
 import { type InputLag, type InputStatus, inputLag, inputStatus } from './input-lag.ts'
-import { PendingRequests } from './pending-requests.ts'
+import type { PendingRequests } from './pending-requests.ts'
 import { PredictionIndex } from './prediction-index.ts'
+import { type Serving, type ServingOptions, servingOf } from './serving.ts'
+import { type SwapHost, type SwapOptions, type SwapReport, swapTopology } from './swap.ts'
 import { type Wiring, wire } from './wire.ts'
-import type { KafkaWiring } from './wire-kafka.ts'
 
-export interface EngineOptions {
+export interface EngineOptions extends ServingOptions {
   readonly topology: Declaration
   /** What one of several tasks has of it (with `kafka`): the engine is that task's. */
   readonly part?: Declaration
-  /** Keeps that task in step with the others. */
-  readonly gate?: (log: Log, engine: BoundEngineContracts) => InputGate
   /** Folder of the log and the state; absent: in memory. */
   readonly data?: string
-  /** Told what an operator should know and need not act on at once. */
-  readonly onNotice?: (text: string) => void
-  /** A Kafka cluster in place of the embedded log. */
-  readonly kafka?: KafkaWiring
-  readonly task?: TaskOptions
   /** Start although a view means something else than its version does on the log; the new meaning takes its place. */
   readonly acceptFeatureChanges?: boolean
   /** Wall clock in ms. */
   readonly now?: () => number
-  readonly onRecovery?: (progress: RecoveryProgress) => void
-  readonly onStep?: (step: CommitStep, sequence: number) => void
   /** Id of the writer of what comes in through this engine: of two that are open at once, one each. */
   readonly door?: string
   /**
@@ -86,16 +76,18 @@ const fewBatches = 3
  * from there until `stop`.
  */
 export class Engine {
-  readonly declaration: Declaration
-  readonly assembly: Assembly
   readonly recovered: RecoveryProgress
-  readonly importer: Importer
   readonly commitTimes: CommitTimes
   readonly #wiring: Wiring
-  readonly #door: Door
+  readonly #options: EngineOptions
+  readonly #doorWriter: LogWriter
   readonly #now: () => number
-  readonly #index: PredictionIndex
   readonly #requests: PendingRequests
+  readonly #assemble: SwapHost['assemble']
+  #generation: Generation
+  readonly #between = new BetweenBatches()
+  #swapping: Promise<unknown> = Promise.resolve()
+  #swapListeners: (() => void)[] = []
   #batchesBegun = 0
   #stopping = new AbortController()
   #running: Promise<void> | undefined
@@ -105,37 +97,23 @@ export class Engine {
   #isCaughtUp = false
 
   private constructor(
-    declaration: Declaration,
+    options: EngineOptions,
     wiring: Wiring,
     doorWriter: LogWriter,
     assembly: Assembly,
     recovered: RecoveryProgress,
     now: () => number,
-    requests: PendingRequests,
-    commitTimes: CommitTimes,
+    { requests, commitTimes, assemble: assembleFor }: Serving,
   ) {
-    this.declaration = declaration
+    this.#options = options
     this.#wiring = wiring
-    this.assembly = assembly
+    this.#doorWriter = doorWriter
     this.recovered = recovered
     this.#now = now
     this.#requests = requests
+    this.#assemble = assembleFor
     this.commitTimes = commitTimes
-    this.#index = new PredictionIndex(wiring.log, wiring.database, assembly)
-    this.#door = new Door({
-      declaration,
-      assembly,
-      log: wiring.log,
-      writer: doorWriter,
-      now,
-      checkRunning: () => {
-        if (this.#failure !== undefined) throw this.#failure
-      },
-      onAppend: () => {
-        this.#isCaughtUp = false
-      },
-    })
-    this.importer = new Importer(wiring.log, assembly)
+    this.#generation = this.#generationOf(options.topology, assembly, wiring.database)
   }
 
   static async open(options: EngineOptions): Promise<Engine> {
@@ -169,24 +147,9 @@ export class Engine {
       }
       // Before any state is folded. A standby holds its topology against the log when it takes over.
       if (options.standby === undefined) await checkedViews()
-      const requests = new PendingRequests()
-      const commitTimes = new CommitTimes()
-      const assembly = await assemble({
-        declaration,
-        ...(options.gate === undefined ? {} : { gate: (own) => options.gate!(log, own) }),
-        log,
-        writer,
-        registry,
-        database: wiring.database,
-        onPrediction: (prediction) => requests.made(prediction),
-        onRefused: (record, detail) => requests.refused(record, detail),
-        task: { elapsedMs: () => performance.now(), ...options.task },
-        ...(options.kafka === undefined ? {} : { changelog: changelogOf(options, now) }),
-        onStep(step, sequence) {
-          commitTimes.step(step, sequence)
-          options.onStep?.(step, sequence)
-        },
-      })
+      const serving = servingOf(options, wiring, now)
+      const { requests } = serving
+      const assembly = await serving.assemble(declaration, wiring.database, () => true)
       const afterBatch = () => requests.clearNotes()
       const take = async () => {
         await wiring.take()
@@ -195,19 +158,51 @@ export class Engine {
       const recovered = await (options.standby?.({ assembly, log, take, afterBatch }) ??
         assembly.recover(options.onRecovery))
       requests.clearNotes()
+      if (options.kafka === undefined) await announceIfAnother(assembly, log)
       const views = await checkedViews()
       // Of the tasks that have the same views one tells of them.
       if ((share?.partition ?? 0) === 0) await views.register(declaration, writer, now())
       const door = await log.writer(options.door ?? 'door')
-      return new Engine(topology, wiring, door, assembly, recovered, now, requests, commitTimes)
+      return new Engine(options, wiring, door, assembly, recovered, now, serving)
     } catch (error) {
       await wiring.close()
       throw error
     }
   }
 
+  /** What it runs; a swap gives it another one. */
+  get declaration(): Declaration {
+    return this.#generation.declaration
+  }
+
+  get assembly(): Assembly {
+    return this.#generation.assembly
+  }
+
+  get importer(): Importer {
+    return this.#generation.importer
+  }
+
   get log(): Log {
     return this.#wiring.log
+  }
+
+  /**
+   * Goes on with another topology at a position of the log, while it runs:
+   * each record is the old one's or the new one's, none is left out. Its state
+   * is that of the finished backfill in the data folder.
+   *
+   * @throws EngineError `swap-refused`, `feature-meaning-changed`
+   */
+  swap(topology: Declaration, options: SwapOptions = {}): Promise<SwapReport> {
+    const swapped = this.#swapping.then(() => this.#swap(topology, options))
+    this.#swapping = swapped.catch(() => {})
+    return swapped
+  }
+
+  /** Calls the listener after each swap. */
+  onSwap(listener: () => void): void {
+    this.#swapListeners.push(listener)
   }
 
   /** Starts the loop. It runs until `stop`, or until it fails; `failed` and every later call tell. */
@@ -215,6 +210,7 @@ export class Engine {
     this.#running ??= this.#loop().catch((error) => {
       this.#failure = error
       this.#requests.rejectAll(error)
+      this.#between.refuseAll(error)
       this.#turn()
     })
   }
@@ -246,11 +242,13 @@ export class Engine {
   async close(): Promise<void> {
     this.#stopping.abort()
     await this.#running
+    this.#between.refuseAll(new EngineError('engine-stopping', {}))
+    await this.#swapping
     this.#requests.rejectAll(new EngineError('engine-stopping', {}))
     try {
       if (this.#failure === undefined) await this.assembly.task.close()
     } finally {
-      await this.#door.close()
+      await this.#doorWriter.close()
       await this.#wiring.close()
     }
   }
@@ -259,18 +257,20 @@ export class Engine {
   async abort(): Promise<void> {
     this.#stopping.abort()
     await this.#running
-    await this.#door.close()
+    this.#between.refuseAll(new EngineError('engine-stopping', {}))
+    await this.#swapping
+    await this.#doorWriter.close()
     await this.#wiring.close()
   }
 
   /** See `Door.append`. */
   append(event: string, inputs: readonly unknown[]): Promise<readonly Appended[]> {
-    return this.#door.append(event, inputs)
+    return this.#generation.door.append(event, inputs)
   }
 
   /** See `Door.reinject`. */
   reinject(number: number): Promise<Appended> {
-    return this.#door.reinject(number)
+    return this.#generation.door.reinject(number)
   }
 
   /**
@@ -280,7 +280,7 @@ export class Engine {
    */
   async predict(modelName: string, input: unknown): Promise<ExplainedPrediction> {
     const { model } = this.model(modelName)
-    const { requestId, append } = this.#door.request(model, input)
+    const { requestId, append } = this.#generation.door.request(model, input)
     return this.explain(await this.#requests.ask(model, requestId, append, () => this.#batchesBegun))
   }
 
@@ -313,17 +313,21 @@ export class Engine {
       })
     }
     const packed = packKey(key)
-    // While one store loads the key another may let go of it.
-    for (let missing = state.stores; missing.length > 0; ) {
-      missing = missing.filter((store) => store.isMissing(packed))
-      await Promise.all(missing.map((store) => store.prefetch(this.#wiring.database, [packed])))
-    }
-    return state.values(packed, queryMs)
+    const generation = this.#generation
+    return await generation.read(async () => {
+      // While one store loads the key another may let go of it.
+      for (let missing = state.stores; missing.length > 0; ) {
+        missing = missing.filter((store) => store.isMissing(packed))
+        await Promise.all(missing.map((store) => store.prefetch(generation.database, [packed])))
+      }
+      return state.values(packed, queryMs)
+    })
   }
 
   /** A past prediction by its request id; undefined if there is none. */
   async prediction(model: string, requestId: string): Promise<ExplainedPrediction | undefined> {
-    const found = await this.#index.find(model, requestId)
+    const generation = this.#generation
+    const found = await generation.read(() => generation.index.find(model, requestId))
     return found && this.explain(found)
   }
 
@@ -358,7 +362,7 @@ export class Engine {
   /** Digest of all state and of where it stands; writes a checkpoint first. Not while `run` has work. */
   async digest(): Promise<string> {
     await this.assembly.task.checkpoint()
-    return stateDigest(this.#wiring.database, this.assembly)
+    return stateDigest(this.#generation.database, this.assembly)
   }
 
   explain(prediction: Prediction): ExplainedPrediction {
@@ -378,10 +382,66 @@ export class Engine {
     })
   }
 
+  #generationOf(declaration: Declaration, assembly: Assembly, database: Database): Generation {
+    const { log } = this.#wiring
+    const door = new Door({
+      declaration,
+      assembly,
+      log,
+      writer: this.#doorWriter,
+      now: this.#now,
+      checkRunning: () => {
+        if (this.#failure !== undefined) throw this.#failure
+      },
+      onAppend: () => {
+        this.#isCaughtUp = false
+      },
+    })
+    const index = new PredictionIndex(log, database, assembly)
+    return new Generation({
+      declaration,
+      assembly,
+      database,
+      door,
+      index,
+      importer: new Importer(log, assembly),
+    })
+  }
+
+  async #swap(topology: Declaration, options: SwapOptions): Promise<SwapReport> {
+    const { data, kafka, part } = this.#options
+    if (kafka !== undefined || part !== undefined) {
+      const detail = 'its log is on a cluster; start it with the other topology'
+      throw new EngineError('swap-refused', { app: topology.name, detail })
+    }
+    const host: SwapHost = {
+      wiring: this.#wiring,
+      data,
+      generation: this.#generation,
+      now: this.#now,
+      assemble: this.#assemble,
+      betweenBatches: (work) => this.#betweenBatches(work),
+      install: (declaration, assembly, database) => {
+        this.#generation = this.#generationOf(declaration, assembly, database)
+        this.#requests.rejectOthers(assembly.models)
+        for (const listener of this.#swapListeners) listener()
+      },
+    }
+    return await swapTopology(host, topology, options)
+  }
+
+  /** Runs something while the loop stands still between two batches. */
+  async #betweenBatches<Result>(work: () => Promise<Result>): Promise<Result> {
+    if (this.#failure !== undefined) throw this.#failure
+    if (this.#stopping.signal.aborted) throw new EngineError('engine-stopping', {})
+    return await (this.#running === undefined ? work() : this.#between.do(work))
+  }
+
   async #loop(): Promise<void> {
-    const { task } = this.assembly
     const { signal } = this.#stopping
     while (!signal.aborted) {
+      const woken = await this.#between.run()
+      const { task } = this.assembly
       const appended = this.log.appended(signal)
       this.#batchesBegun++
       const before = task.processed
@@ -397,18 +457,22 @@ export class Engine {
       }
       if (task.isHeldBack) {
         // Until another task commits; how long that may take is the gate's to say.
-        await Promise.race([appended, pause(heldBackMs, undefined, { signal }).catch(() => {})])
+        await Promise.race([
+          appended,
+          aborted(woken),
+          pause(heldBackMs, undefined, { signal }).catch(() => {}),
+        ])
         continue
       }
       this.#isCaughtUp = true
       this.#turn()
       const idle = new AbortController()
       const timer = setTimeout(() => idle.abort(), idleCheckpointMs)
-      await Promise.race([appended, aborted(idle.signal)])
+      await Promise.race([appended, aborted(idle.signal), aborted(woken)])
       clearTimeout(timer)
       if (idle.signal.aborted) {
         await task.checkpoint()
-        await appended
+        await Promise.race([appended, aborted(woken)])
       }
     }
   }
@@ -425,13 +489,12 @@ export class Engine {
   }
 }
 
-function changelogOf({ standby, onRecovery, onNotice }: EngineOptions, now: () => number): ChangelogOptions {
-  return {
-    standby: standby !== undefined,
-    now,
-    ...(onNotice === undefined ? {} : { onNotice }),
-    onRestore: (restore) => onRecovery?.({ commits: 0, of: 0, records: 0, restore }),
-  }
+/** The log tells from which position on it is this topology, though no record comes. */
+async function announceIfAnother({ engine, task, layout }: Assembly, log: Log): Promise<void> {
+  const last = await lastCommit(log, engine.commit as BoundContract<object> as BoundContract<CommitEvent>)
+  if (last === undefined || last.layout === layout) return
+  const { durable } = await task.announce()
+  await durable
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -91,6 +91,15 @@ export class PendingRequests {
     )
   }
 
+  /** Nobody answers for models that are gone. */
+  rejectOthers(models: ReadonlyMap<string, unknown>): void {
+    for (const [id, { model, reject }] of this.#waiting) {
+      if (models.has(model.name)) continue
+      this.#waiting.delete(id)
+      reject(new EngineError('model-unknown', { model: model.name, known: [...models.keys()] }))
+    }
+  }
+
   rejectAll(error: unknown): void {
     for (const { reject } of this.#waiting.values()) reject(error)
     this.#waiting.clear()

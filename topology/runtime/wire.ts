@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { liveFolder } from '../../replay/backfill-swap.ts'
 import { embeddedRegistry } from '../../state/contracts/embedded-registry.ts'
 import { EngineError } from '../../state/contracts/engine-error.ts'
 import type { SchemaEvent, SchemaJournal, SchemaRegistry } from '../../state/contracts/schema-registry.ts'
@@ -25,6 +26,8 @@ export interface Wiring {
   take(): Promise<void>
   /** Tells of every call on the database from now on; returns what ends it. */
   listenToDatabase(listener: (operation: DatabaseOperation) => void): () => void
+  /** Opens the state of another fold of the same log; absent: in memory. To be closed by the caller, or else by `close`. */
+  openState(path?: string): Promise<Database>
   /** Another, empty database beside the state: for a rebuild or an audit. Removed by `close`. */
   scratch(): Promise<Database>
   close(): Promise<void>
@@ -62,7 +65,7 @@ export interface WireOptions {
 
 /** Where the state of a data folder is; of several tasks, that of one. */
 export const statePath = (data: string, task?: string): string =>
-  task === undefined ? join(data, 'state') : join(data, 'tasks', task)
+  task === undefined ? liveFolder(data) : join(data, 'tasks', task)
 
 /**
  * One process: the embedded log and RocksDB in a folder, or both in memory; or
@@ -97,17 +100,15 @@ export async function wire(options: WireOptions): Promise<Wiring> {
     const writer = keep(inWaiting ?? (await (readOnly ? keep(openMemoryLog({ now })) : log).writer(writerId)))
     await options.beforeState?.()
     const listeners = new Set<(operation: DatabaseOperation) => void>()
-    const database = meteredDatabase(
-      keep(
-        data === undefined || readOnly
-          ? memoryDatabase()
-          : await openRocksdbDatabase({ path: statePath(data, task) }),
-      ),
-      (operation) => {
-        for (const listener of listeners) listener(operation)
-      },
-      () => performance.now(),
-    )
+    const openState = async (path?: string) =>
+      meteredDatabase(
+        keep(path === undefined ? memoryDatabase() : await openRocksdbDatabase({ path })),
+        (operation) => {
+          for (const listener of listeners) listener(operation)
+        },
+        () => performance.now(),
+      )
+    const database = await openState(data === undefined || readOnly ? undefined : statePath(data, task))
     const registry =
       (cluster && (await cluster.sharedRegistry(cluster.kafka, readOnly))) ??
       (await (inWaiting === undefined && options.registersNone !== true
@@ -118,6 +119,7 @@ export async function wire(options: WireOptions): Promise<Wiring> {
       writer,
       registry,
       database,
+      openState,
       take: async () => await inWaiting?.take(),
       listenToDatabase(listener) {
         listeners.add(listener)
