@@ -4,9 +4,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openKafkaLog } from '../../state/log/kafka/kafka-log.ts'
+import { clusterFeatures } from '../../topology/runtime/cluster-features.ts'
 import { endAll, headwater } from '../support/command-line.ts'
 import { type KafkaBroker, startKafkaBroker } from '../support/kafka-broker.ts'
-import { marketEvents, seenOf } from '../support/market-topology.ts'
+import { market, marketEvents, seenOf } from '../support/market-topology.ts'
 
 /* Every replay of an application that runs as nine tasks on a real Kafka cluster, by the commands. */
 
@@ -24,7 +25,7 @@ let folder = ''
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'headwater-kafka-tasks-'))
   broker = await startKafkaBroker()
-}, 180_000)
+}, 900_000)
 afterAll(async () => {
   endAll()
   rmSync(folder, { recursive: true, force: true })
@@ -64,6 +65,31 @@ async function ends(brokers: readonly string[]): Promise<Record<string, string>>
   } finally {
     await log.close()
   }
+}
+
+/** Each in the state of the task that has it, as a list of all events gives it. */
+async function entitiesAreFound(brokers: readonly string[]): Promise<void> {
+  const atMs = 1_800_000_000_000
+  const featuresOf = async (view: string, key: number) => {
+    const kafka = { brokers, topicPrefix }
+    return await clusterFeatures({ topology: market, kafka, view, key: [`${key}`], atMs, now: Date.now })
+  }
+  const sumOf = (rows: readonly { readonly amount: number }[]) =>
+    rows.reduce((sum, { amount }) => sum + amount, 0)
+  const tasks = new Set<string>()
+  for (let customer = 0; customer < 12; customer += 2) {
+    const { task, features } = await featuresOf('customer', customer)
+    tasks.add(task)
+    const paid = sumOf(events.payment.filter((each) => each.customer === customer))
+    expect({ customer, ...features }).toEqual({ customer, paid, payments1h: 0 })
+  }
+  expect(tasks.size).toBeGreaterThan(1)
+  const sold = events.payment.filter((each) => each.shop === 1)
+  expect(await featuresOf('shop', 1)).toMatchObject({
+    task: 'market-1-0',
+    features: { sales: sold.length, taken: sumOf(sold) },
+  })
+  await expect(featuresOf('shops', 1)).rejects.toMatchObject({ code: 'feature-view-unknown' })
 }
 
 test('an application of nine tasks is run to its end in one process, and every replay goes over its tasks', {
@@ -153,6 +179,15 @@ test('an application of nine tasks is run to its end in one process, and every r
   expect(await run(['quality', 'report', ...of], [1])).toMatchObject({ order: 'recorded' })
   expect(await run(['quality', 'report', '--topology', strict], [1])).toMatchObject({ order: 'event-time' })
   expect(await run(['features', 'show', 'shop', ...of])).toMatchObject({ view: 'shop' })
+
+  await entitiesAreFound(brokers)
+  const last = Math.max(...events.payment.map((each) => each.at), ...events.refund.map((each) => each.at)) + 1
+  const got = await run(['features', 'get', 'visitor', '3', '--at', `${last}`, ...of])
+  const visits = events.visit.filter((each) => each.visitor === 3).length
+  expect(got).toEqual({ view: 'visitor', key: [3], at: last, features: { visits } })
+  const unread = await headwater(['features', 'get', 'visitor', '3', '--data', data, ...of])
+  expect(unread.code).toBe(2)
+  expect(unread.errors).toContain('holds no log')
 
   const csv = (name: string) => join(folder, `${name}.csv`)
   for (const name of ['first', 'second']) {

@@ -4,10 +4,11 @@ import type { Declaration } from '../../models/declaration.ts'
 import type { FeatureValue } from '../../processors/feature/feature-value.ts'
 import type { ViewMeaning } from '../../processors/feature/view-meaning.ts'
 import { ViewRegistry } from '../../replay/view-registry.ts'
-import { EngineError } from '../../state/contracts/engine-error.ts'
+import { EngineError, isEngineError } from '../../state/contracts/engine-error.ts'
+import { clusterFeatures } from '../runtime/cluster-features.ts'
 import { Engine } from '../runtime/engine.ts'
 import { CliError } from './cli-error.ts'
-import { runningDoor, topologyOf } from './data-folder.ts'
+import { requireData, runningDoor, topologyOf } from './data-folder.ts'
 import { callDoor } from './door-client.ts'
 import {
   dotOf,
@@ -19,14 +20,12 @@ import {
   viewsOf,
   viewsWithLog,
 } from './feature-registry.ts'
-import { openSource, type ReplaySourceOptions } from './replay-source.ts'
+import { RecoveryLines } from './recovery-lines.ts'
+import { findSource, openSource, type ReplaySourceOptions } from './replay-source.ts'
 import { table } from './table.ts'
 
-export interface FeaturesGetOptions {
-  readonly data: string
-  readonly topology?: string
+export interface FeaturesGetOptions extends ReplaySourceOptions {
   readonly at?: string
-  readonly json?: boolean
 }
 
 interface FeatureValues {
@@ -186,20 +185,15 @@ export async function featuresLineageCommand(
   return 0
 }
 
-/** `features get`: asks the running engine, else opens the folder and reads the state itself. */
+/** `features get`: asks the running engine, else opens the folder or the cluster and reads the state itself. */
 export async function featuresGetCommand(
   view: string,
   key: readonly string[],
   options: FeaturesGetOptions,
 ): Promise<number> {
-  const { data, json = false } = options
+  const { json = false } = options
   const atMs = options.at === undefined ? undefined : timeOf(options.at)
-  const door = runningDoor(data)
-  const path = `/v1/features/${encodeURIComponent(view)}/${key.map(encodeURIComponent).join('/')}`
-  const found =
-    door === undefined
-      ? await readFrom(data, options.topology, view, key, atMs)
-      : ((await callDoor(door, `${path}${atMs === undefined ? '' : `?at=${atMs}`}`)) as FeatureValues)
+  const found = await (options.kafka === undefined ? ofFolder : ofCluster)(view, key, atMs, options)
   if (json) process.stdout.write(`${JSON.stringify(found)}\n`)
   else {
     const rows = Object.entries(found.features).map(([name, value]) => [
@@ -212,6 +206,53 @@ export async function featuresGetCommand(
   return 0
 }
 
+async function ofFolder(
+  view: string,
+  key: readonly string[],
+  atMs: number | undefined,
+  options: FeaturesGetOptions,
+): Promise<FeatureValues> {
+  const { data } = options
+  if (options.kafkaConfig !== undefined || options.registry !== undefined) {
+    throw new CliError('--kafka-config and --registry go with --kafka: name the cluster too')
+  }
+  if (data === undefined) {
+    throw new CliError('name the state: --data <dir> for that of a folder, --kafka <brokers> for a cluster')
+  }
+  const door = runningDoor(data)
+  const path = `/v1/features/${encodeURIComponent(view)}/${key.map(encodeURIComponent).join('/')}`
+  if (door === undefined) return await readFrom(data, options.topology, view, key, atMs)
+  return (await callDoor(door, `${path}${atMs === undefined ? '' : `?at=${atMs}`}`)) as FeatureValues
+}
+
+/** Beside those who run the application there, or without any. */
+async function ofCluster(
+  view: string,
+  texts: readonly string[],
+  atMs = Date.now(),
+  options: FeaturesGetOptions,
+): Promise<FeatureValues> {
+  const { declaration: topology, place } = await findSource(options)
+  const recovery = new RecoveryLines(options.json ?? false)
+  try {
+    const { key, features } = await clusterFeatures({
+      topology,
+      kafka: place.kafka!,
+      view,
+      key: texts,
+      atMs,
+      now: Date.now,
+      onRecovery: (progress) => recovery.update(progress),
+    })
+    return { view, key: key.map(plain), at: atMs, features }
+  } catch (error) {
+    if (isEngineError(error, 'feature-view-unknown') || isEngineError(error, 'entity-key-mismatch')) {
+      throw new CliError(error.message, { cause: error })
+    }
+    throw error
+  }
+}
+
 async function readFrom(
   data: string,
   module: string | undefined,
@@ -219,6 +260,8 @@ async function readFrom(
   key: readonly string[],
   atMs = Date.now(),
 ): Promise<FeatureValues> {
+  // The state of an instance of a cluster has no log beside it: an engine would begin another.
+  requireData(data)
   const topology = await topologyOf(data, module)
   const engine = await Engine.open({ topology, data })
   try {

@@ -92,9 +92,18 @@ Example:
     .action((view: string, options) =>
       act(async () => (await import('../features-load-command.ts')).featuresLoadCommand(view, options)),
     )
-  withTopology(features.command('get <view> <key...>').description('the features of an entity'))
+  withSource(features.command('get <view> <key...>').description('the features of an entity'))
     .option('--at <time>', 'as of this time, ISO-8601 or milliseconds (default: now)')
-    .addHelpText('after', '\nExample:\n  headwater features get movie-taste 296 --data .headwater/movies')
+    .addHelpText(
+      'after',
+      `
+With --data the engine that runs there is asked, or its state is read. With --kafka the state of the task that has the
+entity is restored from its changelog, beside those who run the application or without any; nothing is written there.
+
+Examples:
+  headwater features get movie-taste 296 --data .headwater/movies
+  headwater features get movie-taste 296 --topology ./topology.ts --kafka localhost:9092`,
+    )
     .action((view: string, key: string[], options) =>
       act(async () => (await import('../features-command.ts')).featuresGetCommand(view, key, options)),
     )
