@@ -6,6 +6,7 @@ import type { Appending } from './append-routes.ts'
 import { Forwarder, forwardedHeader, taskMoving } from './forward.ts'
 import { checkedHttpOptions, type HttpOptions } from './http-options.ts'
 import { InstanceMetrics } from './instance-metrics.ts'
+import { openApiOf } from './openapi.ts'
 import { HttpProblem, retryAfter } from './problem.ts'
 import { addRefusals } from './refusals.ts'
 import {
@@ -36,7 +37,7 @@ export interface InstanceServer extends HttpServer {
 }
 
 /** Answered by the instance itself; `/ready` by its engine, while it runs one. */
-const ownPaths: ReadonlySet<string> = new Set(['/health', '/metrics', '/v1/instance'])
+const ownPaths: ReadonlySet<string> = new Set(['/health', '/metrics', '/v1/instance', '/openapi.json'])
 /** Of several tasks, those that run here; of one it is the engine's own. */
 const lagPath = '/v1/lag'
 /** Answered by whoever can append. */
@@ -85,7 +86,7 @@ export async function startInstanceServer(given: HttpOptions = {}): Promise<Inst
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
   guard(app, options, admission, { observe() {} })
   addRefusals(app, { failure: undefined }, options)
-  addOwnRoutes(app, () => instance)
+  addOwnRoutes(app, () => instance, options.token !== undefined)
   app.get('/metrics', async (_request, reply) => {
     reply.type(metrics.contentType)
     return metrics.text(new Map([...routes].map(([task, each]) => [task, each.routes.metrics])))
@@ -145,8 +146,16 @@ export async function startInstanceServer(given: HttpOptions = {}): Promise<Inst
   }
 }
 
-function addOwnRoutes(app: FastifyInstance, current: () => DoorInstance | undefined): void {
+function addOwnRoutes(
+  app: FastifyInstance,
+  current: () => DoorInstance | undefined,
+  withToken: boolean,
+): void {
   app.get('/health', async () => ({ status: 'up' }))
+
+  app.get('/openapi.json', async () =>
+    openApiOf(joined(current()).declaration, { withToken, ofInstance: true }),
+  )
 
   app.get('/v1/instance', async () => joined(current()).status())
 

@@ -11,6 +11,11 @@ const object = (properties: Readonly<Record<string, JsonSchema>>, more: JsonSche
   ...more,
 })
 
+const withOptional = (
+  optional: Readonly<Record<string, JsonSchema>>,
+  required: Readonly<Record<string, JsonSchema>>,
+): JsonSchema => ({ ...object(required), properties: { ...optional, ...required } })
+
 const featureValues: JsonSchema = {
   type: 'object',
   additionalProperties: { type: ['number', 'null'] },
@@ -73,17 +78,20 @@ export const answerSchemas = {
     trigger: { $ref: '#/components/schemas/Place' },
     predictedAt: instant,
   }),
-  Lag: object({
-    topic: text,
-    partition: count,
-    position: { ...count, description: 'Next offset to be processed.' },
-    endOffset: { ...count, description: 'Next offset to be written.' },
-    lagRecords: count,
-    lagSeconds: {
-      type: 'number',
-      description: 'Since the oldest record that is not processed was appended.',
+  Lag: withOptional(
+    { task: { type: 'string', description: 'Where several tasks run here.' } },
+    {
+      topic: text,
+      partition: count,
+      position: { ...count, description: 'Next offset to be processed.' },
+      endOffset: { ...count, description: 'Next offset to be written.' },
+      lagRecords: count,
+      lagSeconds: {
+        type: 'number',
+        description: 'Since the oldest record that is not processed was appended.',
+      },
     },
-  }),
+  ),
   Event: object({ name: text, topic: text, fields: texts, key: texts, time: text, doc: text }),
   View: object({
     name: text,
@@ -112,6 +120,38 @@ export const answerSchemas = {
   Topic: object({
     name: text,
     offsets: { type: 'array', items: object({ partition: count, start: count, end: count }) },
+  }),
+  Address: object({
+    id: text,
+    url: { type: 'string', description: 'Where the other processes reach this one.' },
+  }),
+  Instance: object({
+    id: { type: 'string', description: 'The same for every start on the same data folder.' },
+    url: text,
+    generation: { type: 'integer', description: 'Round in which the tasks were shared out last.' },
+    rebalances: { ...count, description: 'Rounds since this process started.' },
+    tasks: {
+      type: 'array',
+      items: object({
+        task: text,
+        role: { type: 'string', enum: ['active', 'standby', 'none'], description: 'What it was told to do.' },
+        stage: {
+          type: 'string',
+          enum: ['idle', 'opening', 'standby', 'taking', 'active'],
+          description: 'How far it has come with that.',
+        },
+        position: { ...count, description: 'Records folded into the state here.' },
+        behindOffsets: {
+          ...count,
+          description: 'Of a standby: commits that it has not followed yet, in offsets of their topic.',
+        },
+        owner: {
+          anyOf: [{ $ref: '#/components/schemas/Address' }, { type: 'null' }],
+          description: 'The process that answers for it; null while nobody is known.',
+        },
+      }),
+    },
+    instances: { type: 'array', items: { $ref: '#/components/schemas/Address' } },
   }),
   Status: object({ status: text }),
   Index: object({

@@ -10,7 +10,7 @@ const refusals = {
   409: 'This request id is being answered already.',
   413: 'The body or the batch is too large.',
   415: 'The body has another media type.',
-  503: 'The engine is starting, stopping or has failed, or the answer took too long.',
+  503: 'The engine is starting, stopping, moving to another process or has failed, or the answer took too long.',
 } as const
 
 /** What every route under /v1 may answer. */
@@ -22,16 +22,21 @@ const common = {
 
 /**
  * The OpenAPI 3.1 document of one application: its own events and models,
- * typed, under their own paths; everything else by path parameters.
+ * typed, under their own paths; everything else by path parameters. With
+ * `ofInstance` it is that of one of several processes.
  */
-export function openApiOf(declaration: Declaration, { withToken = false } = {}): JsonSchema {
+export function openApiOf(
+  declaration: Declaration,
+  { withToken = false, ofInstance = false } = {},
+): JsonSchema {
   const definitions = new SchemaDefinitions(Object.keys(answerSchemas))
   const paths = {
     ...eventPaths(declaration, definitions),
     ...modelPaths(declaration, definitions),
     ...featurePaths(declaration),
     ...logPaths(),
-    ...statusPaths(),
+    ...statusPaths(ofInstance),
+    ...(ofInstance ? instancePaths() : {}),
   }
   return {
     openapi: '3.1.0',
@@ -197,7 +202,21 @@ function logPaths(): Paths {
   }
 }
 
-function statusPaths(): Paths {
+const readyEngine = 'What was on the log at the start is processed, and the engine works'
+const readyInstance =
+  'Every task of this process stands by, or works and has processed what was on the log when it began'
+
+function instancePaths(): Paths {
+  return {
+    '/v1/instance': get(
+      'instance',
+      'This process among those that run the application: its tasks, what it does about each, and who answers for them',
+      ref('Instance'),
+    ),
+  }
+}
+
+function statusPaths(ofInstance: boolean): Paths {
   const open = { security: [] }
   const status = (id: string, summary: string, more: JsonSchema = {}): { get: JsonSchema } => ({
     get: {
@@ -210,9 +229,7 @@ function statusPaths(): Paths {
   const notReady = problem('Not yet, or not any more; the detail says why.')
   return {
     '/health': status('health', 'The process is up'),
-    '/ready': status('ready', 'What was on the log at the start is processed, and the engine works', {
-      503: notReady,
-    }),
+    '/ready': status('ready', ofInstance ? readyInstance : readyEngine, { 503: notReady }),
     '/metrics': {
       get: {
         operationId: 'metrics',

@@ -5,8 +5,10 @@ import {
   type InstanceServer,
   startInstanceServer,
 } from '../../../topology/http/instance-server.ts'
+import { openApiOf } from '../../../topology/http/openapi.ts'
 import { Engine } from '../../../topology/index.ts'
 import { call, ndjson, post } from '../../support/http-calls.ts'
+import { misfits } from '../../support/json-schema-check.ts'
 import { shop } from '../../support/shop-topology.ts'
 
 const now = () => 1_800_000_000_000
@@ -132,6 +134,24 @@ describe('an instance that stands by', () => {
     )
     expect(await call(standby.url, '/health')).toMatchObject({ status: 200 })
     expect(await call(standby.url, '/ready')).toMatchObject({ status: 200 })
+  })
+
+  test('describes what there is to ask it, also while no engine runs there', async () => {
+    const { status, body: api } = await call(standby.url, '/openapi.json', { headers: authorized })
+    expect(status).toBe(200)
+    const paths = Object.keys(api.paths)
+    const ofEngine = Object.keys(openApiOf(shop)['paths'] as object)
+    expect(paths).toEqual([...ofEngine, '/v1/instance'])
+    expect(api.components.securitySchemes).toEqual({ token: { type: 'http', scheme: 'bearer' } })
+    for (const path of ['/v1/instance', '/health', '/ready', '/openapi.json', '/v1/lag']) {
+      const answer = await call(standby.url, path, { headers: authorized })
+      const { schema } = api.paths[path].get.responses[200].content['application/json']
+      expect([path, answer.status, misfits(api, schema, answer.body)]).toEqual([path, 200, []])
+    }
+    const lag = { topic: 't', partition: 0, position: 1, endOffset: 2, lagRecords: 1, lagSeconds: 0 }
+    expect(misfits(api, { $ref: '#/components/schemas/Lag' }, { task: 'shop-0-1', ...lag })).toEqual([])
+    const strange = { ...(await waiting.status()), rebalances: 'many' }
+    expect(misfits(api, { $ref: '#/components/schemas/Instance' }, strange)).toHaveLength(1)
   })
 
   test.each([
