@@ -167,7 +167,9 @@ function textOf(report: TrainingSetReport): string {
       ? `nothing written (--dry-run): about ${count(report.rows)} rows, ${count(report.bytes)} bytes at most`
       : `${path}: ${count(report.rows)} rows, ${columns.length} columns, ${count(report.bytes)} bytes`,
     `  snapshot   ${provenance.snapshot}`,
-    `  log        ${count(provenance.commits)} batches (--until-commit ${provenance.commits} folds no more)`,
+    provenance.commits === 0
+      ? '  log        in the order of event times: no task has read all of these events'
+      : `  log        ${count(provenance.commits)} batches (--until-commit ${provenance.commits} folds no more)`,
     ...(report.mode === 'time' ? inputLines(report) : path === null ? [] : servedLines(report)),
     ...told(
       'left out',

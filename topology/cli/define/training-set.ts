@@ -66,6 +66,8 @@ With --features, views that did not exist then are read at the same place, by th
 
 ${placesHelp}
 In the mode time a record or a commit stands for its event time.
+Where the application runs as several tasks, the log is folded as the task has read it that has the model, or all events
+of the views; where there is no such task, in the order of event times, and --until-commit is refused.
 
 The file is written beside its name and renamed when it is whole. The same command gives the same bytes. Where the rows
 come from stands in the metadata of a Parquet or Avro file, and beside a text file in <file>.provenance.json.
