@@ -36,7 +36,9 @@ export interface ReadyBackfill {
   readonly folder: string
   /** Path of the module that declares it, where it is known. */
   readonly module?: string
-  /** A running engine is asked to take it now. */
+  /** Path of the module that ran when it was made. */
+  readonly replaced?: string
+  /** A running engine is asked to take it now, or else the next start, whichever of the two modules it names. */
   readonly isAsked?: boolean
 }
 
@@ -50,8 +52,8 @@ interface Live {
 /** What a data folder was swapped to. */
 export interface Swapped {
   readonly layout: string
-  /** Sequence number of the commit from which on it was this topology. */
-  readonly sequence: number
+  /** Sequence number of the commit from which on it was this topology; absent where a start took it. */
+  readonly sequence?: number
   /** Path of its module, and of those that it took the place of, where they are known. */
   readonly module?: string
   readonly replaced?: readonly string[]
@@ -83,7 +85,7 @@ export const readyBackfill = (data: string): ReadyBackfill | undefined =>
 
 /** Makes the shadow the state of the next start with the same declaration. */
 export function markReady(data: string, ready: Omit<ReadyBackfill, 'folder'>): void {
-  const { layout, views, module, isAsked } = ready
+  const { layout, views, module, replaced, isAsked } = ready
   mkdirSync(backfillFolder(data), { recursive: true })
   rmSync(failedFile(data), { force: true })
   const content: ReadyBackfill = {
@@ -91,6 +93,7 @@ export function markReady(data: string, ready: Omit<ReadyBackfill, 'folder'>): v
     folder: shadowName(data),
     ...(views === undefined ? {} : { views }),
     ...(module === undefined ? {} : { module }),
+    ...(replaced === undefined ? {} : { replaced }),
     ...(isAsked === undefined ? {} : { isAsked }),
   }
   writeWhole(readyFile(data), content)
@@ -135,22 +138,36 @@ export function discardBackfill(data: string): boolean {
 
 /**
  * Makes the shadow the live state, in one step: from now on every start opens
- * it. `sequence` is the commit that is the first of the new topology, where a
- * running engine is swapped.
+ * it, and a start that names the module that it replaced opens its own.
+ * `sequence` is that of its first commit, where a running engine is swapped.
  */
-export function makeLive(
-  data: string,
-  { layout, module, folder, views }: ReadyBackfill,
-  { sequence, running }: { readonly sequence?: number; readonly running?: string } = {},
-): void {
-  const live = readLive(data)
-  const past = [...(live.swapped?.replaced ?? []), live.swapped?.module, running]
+export function makeLive(data: string, ready: ReadyBackfill, sequence?: number): void {
+  const { layout, module, folder, views, isAsked } = ready
+  const { folder: before, swapped } = readLive(data)
+  const past = [...(swapped?.replaced ?? []), swapped?.module, ready.replaced]
   const replaced = [...new Set(past)].filter((each): each is string => each !== undefined && each !== module)
-  const names = module === undefined ? {} : { module, replaced }
+  const names = module === undefined || isAsked !== true ? {} : { module, replaced }
   writeWhole(liveFile(data), {
-    folder: views === undefined ? folder : live.folder,
-    ...(sequence === undefined ? {} : { swapped: { layout, sequence, ...names } }),
+    folder: views === undefined ? folder : before,
+    swapped: { layout, ...(sequence === undefined ? {} : { sequence }), ...names },
   } satisfies Live)
+}
+
+/** For a start with a module of its own: what was swapped to does not count any more. */
+export function forgetSwap(data: string): void {
+  const { folder, swapped } = readLive(data)
+  if (swapped !== undefined) writeWhole(liveFile(data), { folder } satisfies Live)
+}
+
+/**
+ * The module to run where somebody names one: that which it was swapped to
+ * meanwhile, or which the next start was asked to take.
+ */
+export function moduleToRun(data: string, named: string): string {
+  const ready = readyBackfill(data)
+  if (ready?.isAsked && ready.module !== undefined && ready.replaced === named) return ready.module
+  const { module, replaced = [] } = swappedTo(data) ?? {}
+  return module !== undefined && replaced.includes(named) ? module : named
 }
 
 /**
@@ -167,11 +184,8 @@ export async function adoptBackfill(data: string, declaration: Declaration): Pro
   }
   const { views, layout, folder } = ready
   if (views !== undefined || layout !== (await layoutOfDeclaration(declaration))) return false
-  const { folder: before, swapped } = readLive(data)
-  const isDone = before === folder
-  if (!isDone) {
-    writeWhole(liveFile(data), { folder, ...(swapped === undefined ? {} : { swapped }) } satisfies Live)
-  }
+  const isDone = readLive(data).folder === folder
+  if (!isDone) makeLive(data, ready)
   discardBackfill(data)
   return !isDone
 }

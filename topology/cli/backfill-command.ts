@@ -1,6 +1,15 @@
-import type { BackfillEstimate, BackfillReport } from '../../replay/backfill.ts'
-import { cancelBackfill, folderBackfill, folderBackfillEstimate } from '../runtime/folder-replay.ts'
-import { requireData, topologyOf } from './data-folder.ts'
+import { resolve } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { BackfillEstimate } from '../../replay/backfill.ts'
+import { readyBackfill, swapFailure, swappedTo } from '../../replay/backfill-swap.ts'
+import {
+  cancelBackfill,
+  type FolderBackfillReport,
+  folderBackfill,
+  folderBackfillEstimate,
+} from '../runtime/folder-replay.ts'
+import { CliError } from './cli-error.ts'
+import { rememberedModule, requireData, runningDoor, topologyOf } from './data-folder.ts'
 import { count, Progress, seconds } from './progress.ts'
 
 export interface BackfillCommandOptions {
@@ -10,14 +19,23 @@ export interface BackfillCommandOptions {
   readonly dryRun?: boolean
   readonly follow?: boolean
   readonly cancel?: boolean
+  readonly swap?: boolean
 }
+
+/** What became of asking a running engine to take it. */
+type SwapOutcome =
+  | { readonly outcome: 'swapped'; readonly commit: number }
+  | { readonly outcome: 'at-next-start' | 'still-asked' }
+
+const lookMs = 100
 
 /**
  * `replay backfill`: the state of a changed declaration, folded beside the
- * live engine and taken at the next start. Exit code 1 if it was interrupted.
+ * live engine, and taken by it, or at the next start. Exit code 1 if it was
+ * interrupted, cancelled or not taken.
  */
 export async function backfillCommand(options: BackfillCommandOptions): Promise<number> {
-  const { data, json = false, dryRun = false, follow = false } = options
+  const { data, json = false, dryRun = false, follow = false, swap = false } = options
   requireData(data)
   if (options.cancel) {
     const cancelled = await cancelBackfill(data)
@@ -33,35 +51,85 @@ export async function backfillCommand(options: BackfillCommandOptions): Promise<
   }
   const stopped = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopped.abort())
-  let progress: Progress | undefined
+  let progress: { readonly line: Progress; readonly before: number } | undefined
+  const running = rememberedModule(data)
+  const module = options.topology === undefined ? running : resolve(options.topology)
   const report = await folderBackfill({
     topology,
     data,
     follow,
+    ...(module === undefined ? {} : { module }),
+    ...(running === undefined ? {} : { replaced: running }),
+    ...(swap ? { isAsked: true } : {}),
     signal: stopped.signal,
     onProgress({ records, total }) {
       // There is a rate from the second time on.
-      if (progress !== undefined) progress.update(records)
-      else progress = new Progress('backfilling', { unit: 'records', total, silent: json })
+      if (progress !== undefined) {
+        progress.line.update(records - progress.before)
+        return
+      }
+      const line = new Progress('backfilling', { unit: 'records', total: total - records, silent: json })
+      progress = { line, before: records }
     },
   })
-  process.stdout.write(json ? `${JSON.stringify(report)}\n` : reportText(report, options))
-  return report.outcome === 'interrupted' ? 1 : 0
+  const asked = swap && report.outcome === 'ready' ? await swapped(data, report, stopped.signal) : undefined
+  process.stdout.write(
+    json
+      ? `${JSON.stringify(asked === undefined ? report : { ...report, swap: asked })}\n`
+      : reportText(report, asked, options),
+  )
+  return report.outcome === 'ready' || report.outcome === 'unchanged' ? 0 : 1
 }
 
-function reportText(report: BackfillReport, { data, topology }: BackfillCommandOptions): string {
+/** Waits until the running engine has taken it. @throws CliError with its reason where it does not */
+async function swapped(
+  data: string,
+  { layout }: FolderBackfillReport,
+  stopped: AbortSignal,
+): Promise<SwapOutcome> {
+  while (!stopped.aborted) {
+    const { layout: live, sequence } = swappedTo(data) ?? {}
+    if (live === layout && sequence !== undefined && readyBackfill(data) === undefined) {
+      return { outcome: 'swapped', commit: sequence }
+    }
+    const failure = swapFailure(data)
+    if (failure !== undefined) throw new CliError(`${failure}; the backfill stays ready for the next start`)
+    if (runningDoor(data) === undefined) return { outcome: 'at-next-start' }
+    await pause(lookMs, undefined, { signal: stopped }).catch(() => {})
+  }
+  return { outcome: 'still-asked' }
+}
+
+function reportText(
+  report: FolderBackfillReport,
+  swap: SwapOutcome | undefined,
+  { data, topology }: BackfillCommandOptions,
+): string {
   const { outcome, records, total, recordsPerSecond, late, dropped, refused, unread } = report
   const counts = `${count(records)} of ${count(total)} records folded (${count(recordsPerSecond)}/s), late ${count(late)}, dropped ${count(dropped)}, refused ${count(refused)}\n`
   const only = viewsText(report.views)
   if (outcome === 'unchanged') return 'nothing to backfill: the state is that of this topology already\n'
+  if (outcome === 'cancelled') return `${counts}cancelled: what was folded is removed\n`
   if (outcome === 'interrupted') {
     return `${counts}${only}interrupted: run it again to go on, or with --cancel to give it up\n`
   }
   const rest =
     unread > 0
-      ? `${count(unread)} records of events that the engine did not read so far are processed after the start\n`
+      ? `${count(unread)} records of events that the engine did not read so far are processed afterwards\n`
       : ''
-  return `${counts}${only}${rest}ready: the engine takes it when it starts next with this topology (headwater run ${topology ?? '<topology>'} --data ${data})\n`
+  return `${counts}${only}${rest}${takenText(swap, `headwater run ${topology ?? '<topology>'} --data ${data}`)}\n`
+}
+
+function takenText(swap: SwapOutcome | undefined, command: string): string {
+  if (swap?.outcome === 'swapped')
+    return `swapped: the running engine goes on with it from commit ${swap.commit}`
+  if (swap?.outcome === 'at-next-start') {
+    return `ready: no engine runs on this folder, the next start takes it (${command})`
+  }
+  if (swap?.outcome === 'still-asked') {
+    return 'ready: the running engine is still asked to take it; --cancel takes that back'
+  }
+  return `ready: the engine takes it when it starts next with this topology (${command}); --swap asks one that runs`
 }
 
 function estimateText({

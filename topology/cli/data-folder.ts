@@ -32,16 +32,23 @@ export function rememberModule(data: string, module: string): void {
   )
 }
 
+/** The module that ran there last. */
+export function rememberedModule(data: string): string | undefined {
+  const path = join(data, 'topology.json')
+  if (!existsSync(path)) return undefined
+  return (JSON.parse(readFileSync(path, 'utf8')) as Remembered).module
+}
+
 /** The topology of a data folder: of the module given, else of the one that ran there last. */
 export async function topologyOf(data: string, module: string | undefined): Promise<Declaration> {
   if (module !== undefined) return loadTopology(module)
-  const path = join(data, 'topology.json')
-  if (!existsSync(path)) {
+  const remembered = rememberedModule(data)
+  if (remembered === undefined) {
     throw new CliError(
       `${resolve(data)} holds no application yet; run one there, or name its module with --topology`,
     )
   }
-  return loadTopology((JSON.parse(readFileSync(path, 'utf8')) as Remembered).module)
+  return loadTopology(remembered)
 }
 
 /** Says where a running engine of this folder answers; removed at its end. */

@@ -6,9 +6,16 @@ import type { Declaration } from '../../models/declaration.ts'
 import type { FeatureView } from '../../processors/feature/feature-view.ts'
 import { CliError } from './cli-error.ts'
 
-/** Loads the default export of a user's module, TypeScript or JavaScript. */
-export async function loadTopology(modulePath: string): Promise<Declaration> {
-  const declaration = unwrapped((await loadModule(modulePath))['default'])
+/**
+ * Loads the default export of a user's module, TypeScript or JavaScript.
+ * `isFresh`: as it is now, and so what it imports of the user's, where it was
+ * loaded before.
+ */
+export async function loadTopology(
+  modulePath: string,
+  { isFresh = false }: { readonly isFresh?: boolean } = {},
+): Promise<Declaration> {
+  const declaration = unwrapped((await loadModule(modulePath, isFresh))['default'])
   if (!isDeclaration(declaration)) {
     throw new CliError(
       `${modulePath} does not export a topology; end it with "export default topology('name', { … })"`,
@@ -45,7 +52,9 @@ export async function loadViews(place: string): Promise<readonly FeatureView[]> 
 const isView = (value: unknown): value is FeatureView =>
   typeof value === 'object' && value !== null && (value as { kind?: unknown }).kind === 'feature-view'
 
-async function loadModule(modulePath: string): Promise<Record<string, unknown>> {
+let loads = 0
+
+async function loadModule(modulePath: string, isFresh = false): Promise<Record<string, unknown>> {
   const path = resolve(modulePath)
   if (!existsSync(path)) {
     throw new CliError(
@@ -55,7 +64,9 @@ async function loadModule(modulePath: string): Promise<Record<string, unknown>> 
   if (/\.[cm]?ts$/.test(path)) await registerTypeScript()
   resolveToThisPackage()
   try {
-    return (await import(pathToFileURL(path).href)) as Record<string, unknown>
+    const { href } = pathToFileURL(path)
+    const url = isFresh ? `${href}?headwater-load=${++loads}` : href
+    return (await import(url)) as Record<string, unknown>
   } catch (error) {
     throw new CliError(`${modulePath} cannot be loaded: ${error instanceof Error ? error.message : error}`, {
       cause: error,
@@ -86,20 +97,30 @@ function resolveToThisPackage(): void {
   isResolved = true
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   const own = {
-    headwater: new URL(`../index.${extension}`, import.meta.url).href,
-    'headwater/testing': new URL(`../testing/index.${extension}`, import.meta.url).href,
+    root: new URL('../../', import.meta.url).href,
+    names: {
+      headwater: new URL(`../index.${extension}`, import.meta.url).href,
+      'headwater/testing': new URL(`../testing/index.${extension}`, import.meta.url).href,
+    },
   }
   register(`data:text/javascript,${encodeURIComponent(resolveHook)}`, { data: own })
 }
 
-/** Runs in Node's loader thread, hence a text of its own. */
+/**
+ * Runs in Node's loader thread, hence a text of its own. What a module that is
+ * loaded afresh imports of the user's is loaded afresh too.
+ */
 const resolveHook = `
-let own = {}
+let own = { names: {} }
 export function initialize(data) { own = data }
 export async function resolve(specifier, context, next) {
-  const found = await next(own[specifier] ?? specifier, context)
-  const isUsers = /\\.ts($|\\?)/.test(found.url) && !found.url.includes('/node_modules/')
-  return isUsers && found.format === 'commonjs' ? { ...found, format: 'module' } : found
+  const found = await next(own.names[specifier] ?? specifier, context)
+  if (found.url.includes('/node_modules/')) return found
+  const load = /[?&](headwater-load=\\d+)/.exec(context.parentURL ?? '')?.[1]
+  const isAfresh = load !== undefined && found.url.startsWith('file:') && !found.url.startsWith(own.root)
+  const url = isAfresh && !found.url.includes(load) ? found.url + (found.url.includes('?') ? '&' : '?') + load : found.url
+  const format = found.format === 'commonjs' && /\\.ts($|\\?)/.test(url) ? 'module' : found.format
+  return { ...found, url, format }
 }`
 
 let registered: Promise<void> | undefined

@@ -1,4 +1,6 @@
 import { once } from 'node:events'
+import { resolve } from 'node:path'
+import { forgetSwap, moduleToRun, swappedTo } from '../../replay/backfill-swap.ts'
 import { startServer } from '../http/server.ts'
 import type { Engine } from '../runtime/engine.ts'
 import type { KafkaWiring } from '../runtime/wire-kafka.ts'
@@ -10,6 +12,7 @@ import { loadTopology } from './load-topology.ts'
 import { closeAll, openTasks } from './open-tasks.ts'
 import { count } from './progress.ts'
 import { digestOf, reportOf, summary } from './run-report.ts'
+import { watchSwaps } from './swap-watch.ts'
 
 export interface RunOptions {
   readonly data?: string
@@ -35,8 +38,12 @@ export interface RunOptions {
  * stop. Returns the exit code.
  */
 export async function runCommand(modulePath: string, options: RunOptions): Promise<number> {
-  const declaration = await loadTopology(modulePath)
-  const data = options.data ?? defaultDataFolder(declaration.name)
+  const named = resolve(modulePath)
+  const known = options.data === undefined ? undefined : moduleToRun(options.data, named)
+  const first = await loadTopology(known ?? named)
+  const data = options.data ?? defaultDataFolder(first.name)
+  const module = known ?? moduleToRun(data, named)
+  const declaration = module === (known ?? named) ? first : await loadTopology(module)
   const silent = options.json ?? false
   const say = (line: string) => {
     if (!silent) process.stderr.write(`${line}\n`)
@@ -44,7 +51,10 @@ export async function runCommand(modulePath: string, options: RunOptions): Promi
   const stopped = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopped.abort())
 
-  rememberModule(data, modulePath)
+  if (module !== named) {
+    say(`${data} was swapped from ${named} to ${module}, which runs; "replay backfill --swap" leads back`)
+  }
+  rememberModule(data, module)
   const { kafka } = clusterOf(options)
   if (kafka !== undefined && !options.once) {
     say(`${declaration.name}: log on Kafka at ${options.kafka}, state in ${data}`)
@@ -73,6 +83,8 @@ export async function runCommand(modulePath: string, options: RunOptions): Promi
   })
   const [engine] = engines
   try {
+    // Another module than the last swap was to: it is what its own start says from now on.
+    if (swappedTo(data)?.module !== module) forgetSwap(data)
     const log =
       options.kafka === undefined
         ? `log and state in ${data}`
@@ -131,6 +143,9 @@ async function serve(
     ...(options.open === undefined ? {} : { open: options.open }),
   })
   const forget = announceDoor(data, server.url)
+  const acceptFeatureChanges = options.acceptFeatureChanges === true
+  const unwatch =
+    options.kafka === undefined ? watchSwaps({ engine, data, acceptFeatureChanges, say }) : undefined
   try {
     say(`answering on ${server.url}`)
     const { eventsPerSecond } = await bringIn([engine], options.json ?? false, stopped)
@@ -150,6 +165,7 @@ async function serve(
     }
     say('stopping: committing what is processed')
   } finally {
+    await unwatch?.()
     forget()
     await server.close()
   }

@@ -32,13 +32,38 @@ export interface HttpServer {
  */
 export async function startServer(engine: Engine, given: HttpOptions = {}): Promise<HttpServer> {
   const options = checkedHttpOptions(given)
-  const { app, admission, metrics } = engineApp(engine, options)
+  const metrics = new Metrics(engine)
+  const admission = new Admission(options.maxConcurrentRequests, options.answerTimeoutMs)
+  const later = routesAfterSwaps(engine, () => engineApp(engine, options, admission, metrics))
+  const app = engineApp(engine, options, admission, metrics, later.current)
   app.server.on('drop', () => metrics.dropConnection())
-  try {
-    return await listen(app, admission, options, () => metrics.close())
-  } catch (error) {
+  const end = async () => {
     metrics.close()
+    await later.close()
+  }
+  try {
+    return await listen(app, admission, options, end)
+  } catch (error) {
+    await end()
     throw error
+  }
+}
+
+/** The routes of what an engine was swapped to: events, models and views have other names, and the description tells of them. */
+function routesAfterSwaps(engine: Engine, open: () => FastifyInstance) {
+  const opened: FastifyInstance[] = []
+  let current: FastifyInstance | undefined
+  engine.onSwap(() => {
+    const app = open()
+    opened.push(app)
+    void Promise.resolve(app.ready()).then(() => {
+      // Of two swaps in a row the later one's stay.
+      if (app === opened.at(-1)) current = app
+    })
+  })
+  return {
+    current: () => current,
+    close: async () => void (await Promise.all(opened.map((app) => app.close()))),
   }
 }
 
@@ -52,7 +77,9 @@ export interface EngineRoutes {
 
 /** What `startServer` opens, without an address of its own. */
 export async function openRoutes(engine: Engine, options: CheckedHttpOptions): Promise<EngineRoutes> {
-  const { app, admission, metrics } = engineApp(engine, options)
+  const metrics = new Metrics(engine)
+  const admission = new Admission(options.maxConcurrentRequests, options.answerTimeoutMs)
+  const app = engineApp(engine, options, admission, metrics)
   await app.ready()
   return {
     metrics,
@@ -94,15 +121,29 @@ async function closeRoutes(
   await app.close()
 }
 
-function engineApp(engine: Engine, options: CheckedHttpOptions) {
-  const metrics = new Metrics(engine)
-  const admission = new Admission(options.maxConcurrentRequests, options.answerTimeoutMs)
+/** `later` answers in its place from when it is there. */
+function engineApp(
+  engine: Engine,
+  options: CheckedHttpOptions,
+  admission: Admission,
+  metrics: Metrics,
+  later: () => FastifyInstance | undefined = () => undefined,
+): FastifyInstance {
   const app = createApp(options)
+  app.addHook('onRequest', (request, reply, done) => {
+    const other = later()
+    if (other === undefined) {
+      done()
+      return
+    }
+    reply.hijack()
+    other.routing(request.raw, reply.raw)
+  })
   addParsers(app)
   guard(app, options, admission, metrics)
   addRefusals(app, engine, options)
   addRoutes(app, engine, options, metrics)
-  return { app, admission, metrics }
+  return app
 }
 
 /**

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Declaration } from '../../models/declaration.ts'
 import {
   type BackfillEstimate,
@@ -9,8 +10,14 @@ import {
 } from '../../replay/backfill.ts'
 import { mergeViews } from '../../replay/backfill-merge.ts'
 import {
+  askToCancel,
   discardBackfill,
+  isCancelled,
+  liveFolder,
+  makeLive,
   markReady,
+  type ReadyBackfill,
+  readyBackfill,
   shadowFolder,
   unmarkReady,
   viewsToMerge,
@@ -19,6 +26,7 @@ import { type QualityReport, type QualityReportOptions, qualityReport } from '..
 import { shareOfPlaces } from '../../replay/recorded-tasks.ts'
 import { type ReplayRange, timesOfRange } from '../../replay/replay-range.ts'
 import { ViewRegistry } from '../../replay/view-registry.ts'
+import { isEngineError } from '../../state/contracts/engine-error.ts'
 import { openStateFolder, type Wiring, wire } from './wire.ts'
 import type { KafkaWiring } from './wire-kafka.ts'
 
@@ -89,31 +97,67 @@ export async function folderQuality({
   }
 }
 
+/** How often a backfill looks whether somebody cancels it, ms. */
+const cancelLookMs = 200
+
+/** What became of a backfill of a folder. */
+export type FolderBackfillReport = Omit<BackfillReport, 'outcome'> & {
+  readonly outcome: BackfillReport['outcome'] | 'cancelled'
+}
+
 /**
- * Folds a changed topology over the log of a data folder into `backfill`
- * there, beside a running engine or without one. Once it is `ready`, the next
- * engine that opens the folder with this topology takes it as its state.
+ * Folds a changed topology over the log of a data folder into a folder of its
+ * own there, beside a running engine or without one. Once it is `ready`, the
+ * next engine that opens the folder with this topology takes it as its state;
+ * `isAsked` asks one that runs to take it at once, from the `module` at this
+ * path, in place of the one at `replaced`.
  */
 export async function folderBackfill({
   topology: declaration,
   data,
+  module,
+  replaced,
+  isAsked,
+  signal,
   ...options
 }: OfFolder &
-  Pick<BackfillOptions, 'signal' | 'follow' | 'checkpointEvents' | 'onProgress'>): Promise<BackfillReport> {
+  Pick<ReadyBackfill, 'module' | 'replaced' | 'isAsked'> &
+  Pick<
+    BackfillOptions,
+    'signal' | 'follow' | 'checkpointEvents' | 'onProgress'
+  >): Promise<FolderBackfillReport> {
   const { log, registry, close } = await wire({ data, now: Date.now, readOnly: true })
+  const cancelled = new AbortController()
+  const look = setInterval(() => isCancelled(data) && cancelled.abort(), cancelLookMs)
+  const signals = [cancelled.signal, ...(signal === undefined ? [] : [signal])]
   try {
     unmarkReady(data)
     const database = await openStateFolder(shadowFolder(data))
     let report: BackfillReport
     try {
-      report = await backfill({ declaration, log, registry, database, elapsedMs, ...options })
+      const ended = AbortSignal.any(signals)
+      report = await backfill({ declaration, log, registry, database, elapsedMs, signal: ended, ...options })
     } finally {
       await database.close()
     }
+    if (isCancelled(data)) {
+      discardBackfill(data)
+      return { ...report, outcome: 'cancelled' }
+    }
     if (report.outcome === 'unchanged') discardBackfill(data)
-    if (report.outcome === 'ready') markReady(data, report)
+    if (report.outcome === 'ready') {
+      const { layout, views } = report
+      markReady(data, {
+        layout,
+        ...(views && { views }),
+        ...(module && { module }),
+        ...(replaced && { replaced }),
+        ...(isAsked && { isAsked }),
+      })
+    }
     return report
   } finally {
+    clearInterval(look)
     await close()
   }
 }
@@ -125,7 +169,8 @@ export async function mergeBackfill(
   { log, registry, database }: Wiring,
 ): Promise<boolean> {
   const added = await viewsToMerge(data, declaration)
-  if (added === undefined) return false
+  const ready = readyBackfill(data)
+  if (added === undefined || ready === undefined) return false
   const shadow = await openStateFolder(shadowFolder(data))
   let isMerged: boolean
   try {
@@ -133,6 +178,7 @@ export async function mergeBackfill(
   } finally {
     await shadow.close()
   }
+  if (isMerged) makeLive(data, ready)
   // Where it does not fit, the state is of another fold, and this shadow fits none that comes.
   discardBackfill(data)
   return isMerged
@@ -152,14 +198,30 @@ export async function folderBackfillEstimate({
   }
 }
 
+/** How long a backfill that was asked to end may take to do so, ms. */
+const endWithinMs = 30_000
+
 /**
- * Gives the backfill of a data folder up. Returns whether there was one.
+ * Gives the backfill of a data folder up: one that runs ends, one that is
+ * finished is not taken any more. Returns whether there was one that was not
+ * the live state yet.
  *
- * @throws EngineError `store-locked` while one is running
+ * @throws EngineError `store-locked` where one that runs does not end
  */
 export async function cancelBackfill(data: string): Promise<boolean> {
-  const path = shadowFolder(data)
-  // One that is running holds its state, which says so here.
-  if (existsSync(path)) await (await openStateFolder(path)).close()
-  return discardBackfill(data)
+  const live = liveFolder(data)
+  askToCancel(data)
+  for (const startedMs = elapsedMs(); ; ) {
+    const path = shadowFolder(data)
+    if (!existsSync(path)) break
+    try {
+      // Whoever works on it holds its state.
+      await (await openStateFolder(path)).close()
+      break
+    } catch (error) {
+      if (!isEngineError(error, 'store-locked') || elapsedMs() - startedMs > endWithinMs) throw error
+      await pause(cancelLookMs)
+    }
+  }
+  return discardBackfill(data) && liveFolder(data) === live
 }

@@ -46,8 +46,6 @@ export interface SwapOptions {
   readonly acceptFeatureChanges?: boolean
   /** Gives it up where it is not the live topology yet; nothing is changed then. */
   readonly signal?: AbortSignal
-  /** Path of the module that is replaced: a start that names it opens the new topology. */
-  readonly replaced?: string
   readonly onStep?: (step: SwapStep) => void
 }
 
@@ -176,7 +174,7 @@ async function takeState(
       await task.checkpoint()
       onStep('caught-up')
       refuseIfGivenUp(host, options, ready)
-      if (data !== undefined && ready !== undefined) goLive(host, ready, options, task.position.sequence)
+      if (data !== undefined && ready !== undefined) makeLive(data, ready, task.position.sequence)
       onStep('live')
       isServing = true
       const report = { followed: before, followedHeld: follower.followed.records - before }
@@ -222,7 +220,7 @@ async function mergeState(
       await generation.assembly.task.checkpoint()
       onStep('caught-up')
       refuseIfGivenUp(host, options, ready)
-      goLive(host, ready, options, part.task.position.sequence)
+      makeLive(host.data!, ready, part.task.position.sequence)
       onStep('live')
       const { log, registry } = wiring
       const isMerged = await mergeViews({ declaration, added: ready.views, log, registry, database, shadow })
@@ -263,10 +261,6 @@ function refuseIfGivenUp(
   signal?.throwIfAborted()
   if (data === undefined || readyBackfill(data)?.layout === ready?.layout) return
   throw new EngineError('swap-refused', { app: generation.declaration.name, detail: 'it was cancelled' })
-}
-
-function goLive({ data }: SwapHost, ready: ReadyBackfill, { replaced }: SwapOptions, sequence: number): void {
-  makeLive(data!, ready, { sequence, ...(replaced === undefined ? {} : { running: replaced }) })
 }
 
 async function announce(

@@ -176,18 +176,24 @@ Example:
     )
     .option('--skip-refused', 'with --file: bring the good rows in although others do not fit')
     .option('--follow', 'go on following the running engine until ^C')
-    .option('--cancel', 'give up the backfill of this folder and remove it')
+    .option('--swap', 'then have the running engine go on with it, at one position of the log')
+    .option('--cancel', 'end the backfill of this folder, take --swap back, and remove what was folded')
     .addHelpText(
       'after',
       `
-Without --file it reads the log beside a running engine and writes to <data>/backfill alone. Interrupted or killed, it
-goes on when it is run again. Exit code 1 when it was interrupted.
+Without --file it reads the log beside a running engine and writes to folders of its own in <data>. Interrupted or
+killed, it goes on when it is run again. Exit code 1 when it was interrupted, cancelled or not taken.
+
+With --swap the running engine takes it between two batches: every record before that place is the old topology's, every
+record behind it the new one's. A start that names the old module runs the new one from then on. Where no engine runs,
+the next start takes it.
 
 With --file the rows become events with their own event times, each row once however often it is run; the engine must
 not be running. The whole file is checked first. Exit code 1 when rows were refused.
 
 Examples:
   headwater replay backfill --data .headwater/taxi --topology ./next.ts --dry-run
+  headwater replay backfill --data .headwater/taxi --topology ./next.ts --swap
   headwater replay backfill --data .headwater/taxi --topology ./next.ts
   headwater run ./next.ts --data .headwater/taxi
   headwater replay backfill --file trips-2023.parquet --event trip --columns zone=PULocationID --data .headwater/taxi`,
