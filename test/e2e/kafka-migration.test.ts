@@ -6,15 +6,18 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import kafkajs from 'kafkajs'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { tasksOnLog } from '../../replay/task-plan.ts'
 import { openEmbeddedLog } from '../../state/log/embedded/embedded-log.ts'
 import { type KafkaLog, openKafkaLog } from '../../state/log/kafka/kafka-log.ts'
 import { PlacedWriter } from '../../state/log/kafka/placed-writer.ts'
 import type { Log } from '../../state/log/log.ts'
 import { copyAll, type Migration, planMigration, verifyMigration } from '../../topology/cli/migration.ts'
+import { Instance } from '../../topology/cluster/instance.ts'
 import { Engine } from '../../topology/index.ts'
 import { endAll, headwater } from '../support/command-line.ts'
 import { startKafkaBroker } from '../support/kafka-broker.ts'
 import { type NewRecord, readAll, writeRecord } from '../support/log-records.ts'
+import { market, marketEvents } from '../support/market-topology.ts'
 import { type ShopEvent, seeded, shop, shopEvents } from '../support/shop-topology.ts'
 
 /* An embedded log that outgrew its process goes to a cluster: nothing is lost, nothing is doubled. */
@@ -337,6 +340,81 @@ describe.skipIf('missing' in broker)('an application that is migrated', () => {
     const refused = await headwater(command)
     expect(refused.errors).toContain('[migration-refused]')
     expect(refused.code).toBe(3)
+  })
+
+  test('goes on as the one task that it was, though on a cluster of its own it would be several', {
+    timeout: 120_000,
+  }, async () => {
+    const path = join(root, 'market.ts')
+    const support = fileURLToPath(new URL('../support/market-topology.ts', import.meta.url))
+    writeFileSync(path, `export { market as default } from ${JSON.stringify(support)}\n`)
+    const data = join(root, 'market')
+    const events = marketEvents(5, 60)
+    const middle = events.payment[30]!.at
+    const append = async (engine: Engine, isFirst: boolean) => {
+      engine.run()
+      for (const [name, values] of Object.entries(events) as [string, readonly { readonly at: number }[]][]) {
+        await engine.append(
+          name,
+          values.filter(({ at }) => at < middle === isFirst),
+        )
+      }
+      await engine.caughtUp()
+    }
+    const first = await Engine.open({ topology: market, now, data })
+    await append(first, true)
+    const digest = await first.digest()
+    await first.close()
+
+    const topicPrefix = newPrefix()
+    const config = join(root, 'market.json')
+    writeFileSync(config, JSON.stringify({ topicPrefix }))
+    const cluster = ['--kafka', brokers.join(','), '--kafka-config', config]
+    const migrated = await headwater([
+      'migrate',
+      '--to',
+      'kafka',
+      '--data',
+      data,
+      '--topology',
+      path,
+      ...cluster,
+    ])
+    expect(migrated).toMatchObject({ code: 0 })
+    const target = await openTarget(topicPrefix)
+    expect(tasksOnLog(market, await target.topics())).toEqual([market])
+
+    const state = join(root, 'market-state')
+    const run = await headwater(['run', path, '--once', '--data', state, ...cluster, '--json'])
+    expect(JSON.parse(run.out)).toMatchObject({ digest, predictions: 30 })
+    const audited = await headwater(['replay', 'audit', '--topology', path, ...cluster, '--json'])
+    expect(JSON.parse(audited.out)).toEqual({ predictions: 30, mismatches: 0, unpaired: 0, examples: [] })
+    const doctor = await headwater(['kafka', 'doctor', path, '--no-probe', ...cluster])
+    expect(doctor).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('began as one task on this cluster'),
+    })
+
+    let begun: (engine: Engine) => void
+    const engineOfInstance = new Promise<Engine>((resolve) => {
+      begun = resolve
+    })
+    const instance = await Instance.start({
+      topology: market,
+      data: state,
+      kafka: { brokers, topicPrefix },
+      url: 'http://127.0.0.1:1',
+      now,
+      begin: async (engine) => begun(engine),
+    })
+    const engine = await engineOfInstance
+    expect(engine.assembly.task.id).toBe('market-0')
+    await append(engine, false)
+    expect(await engine.features('customer', [3], now())).toMatchObject({
+      paid: events.payment.reduce((sum, { customer, amount }) => sum + (customer === 3 ? amount : 0), 0),
+    })
+    expect(engine.model('fraud').tally()).toMatchObject({ predictions: 60 })
+    await instance.close()
   })
 
   test('is warned of what the cluster would drop, and a record that does not fit is found before any is written', {
