@@ -4,6 +4,7 @@ import type { Database, DatabaseWrite } from './database.ts'
 import { decodeKey, encodeKey } from './key-encoding.ts'
 import type { KeyedStore } from './keyed-store.ts'
 import { type PackedKey, packKey, unpackKey } from './packed-key.ts'
+import { SlotIndex } from './slot-index.ts'
 import type { TileLayout } from './tile-layout.ts'
 import { TileSlots } from './tile-slots.ts'
 
@@ -37,7 +38,7 @@ export class TileStore implements KeyedStore {
   readonly #keyParts: number
   readonly #maxKeys: number
   readonly #tiles: TileSlots
-  readonly #slots = new Map<PackedKey, number>()
+  readonly #slots = new SlotIndex()
   readonly #freeSlots: number[] = []
   #keys: PackedKey[] = []
   #flags = new Uint8Array(1024)
@@ -108,7 +109,8 @@ export class TileStore implements KeyedStore {
   /** The slot of a key, new and empty if it was never seen. Valid until the next `evict`. */
   slotOf(key: PackedKey): number {
     if (key === this.#lastKey) return this.#lastSlot
-    const slot = this.#slots.get(key) ?? this.#newSlot(key)
+    const known = this.#slots.get(key)
+    const slot = known < 0 ? this.#newSlot(key) : known
     this.#lastKey = key
     this.#lastSlot = slot
     return slot
@@ -118,7 +120,7 @@ export class TileStore implements KeyedStore {
   find(key: PackedKey): number {
     if (key === this.#lastKey) return this.#lastSlot
     const slot = this.#slots.get(key)
-    if (slot === undefined) return -1
+    if (slot < 0) return -1
     this.#lastKey = key
     this.#lastSlot = slot
     this.#flags[slot] = this.#flags[slot]! | used

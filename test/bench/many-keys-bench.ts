@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -92,9 +92,12 @@ async function load(data: string, keys: number, perKey: number): Promise<Loaded>
   }
 }
 
-/** Takes files out of the operating system's cache; false where there is no `dd` that can. */
+/** Of GNU coreutils: its `nocache` takes a file out of the operating system's cache. */
+const copier = 'dd'
+
+/** False where the tool is not there or knows no `nocache`. */
 const dropFromCache = (files: readonly string[]): boolean =>
-  files.every((file) => spawnSync('dd', [`if=${file}`, 'iflag=nocache', 'count=0']).status === 0)
+  files.every((file) => spawnSync(copier, [`if=${file}`, 'iflag=nocache', 'count=0']).status === 0)
 
 /** Seconds and CPU of `count` operations. */
 async function rateOf(count: number, work: () => void | Promise<void>): Promise<Rate> {
@@ -162,7 +165,7 @@ async function ask(data: string, keys: number, perKey: number): Promise<Asked> {
   const fromDisk = await rateOf(cold, async () => {
     for (let read = 0; read < cold; read += keysPerRead) await reader.batch(some(keysPerRead))
   })
-  for (const file of filesIn(path)) spawnSync('cat', [file], { stdio: 'ignore' })
+  for (const file of filesIn(path)) readFileSync(file)
   const fromFiles = await rateOf(cold, async () => {
     for (let read = 0; read < cold; read += keysPerRead) await reader.batch(some(keysPerRead))
   })
