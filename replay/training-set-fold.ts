@@ -1,16 +1,14 @@
-import { writerHeader } from '../processors/partition-feed.ts'
 import type { CommitEvent, TaskLayout } from '../processors/task.ts'
-import type { TaskInput } from '../processors/task-input.ts'
 import { readCommits, readLayouts } from '../state/commit/commit-log.ts'
 import type { BoundContract } from '../state/contracts/codec.ts'
 import type { TaskLayoutEvent } from '../state/contracts/engine-contracts.ts'
 import type { TimestampMs } from '../state/contracts/units.ts'
 import type { Log } from '../state/log/log.ts'
-import type { RecordBatch } from '../state/log/record-batch.ts'
 import type { Assembly, RecoveryProgress } from './assembly.ts'
 import type { LogReading } from './log-reading.ts'
 import { partitionTimes } from './partition-times.ts'
 import { commitPartition } from './task-plan.ts'
+import { TimeCursors } from './time-cursors.ts'
 
 /** How far a fold goes: a place on the log that names the same records for ever. */
 export interface FoldHorizon {
@@ -132,159 +130,3 @@ export async function foldLog(assembly: Assembly, options: FoldOptions): Promise
     await follow({ task: task.id, sequence, offsets, count: 0, layout, answered: [], at: Math.max(0, until) })
   }
 }
-
-const batchRecords = 1_000
-
-/** Finds how far inputs go up to a time, by the times of their records alone; only forward. */
-class TimeCursors {
-  /** Of the inputs. */
-  readonly names: readonly string[]
-  readonly #cursors: readonly TimeCursor[]
-
-  private constructor(cursors: readonly TimeCursor[]) {
-    this.#cursors = cursors
-    this.names = cursors.map(({ name }) => name)
-  }
-
-  /** From where the inputs stand, to where their partitions end, or to the given ends. */
-  static async open(
-    log: Log,
-    inputs: readonly TaskInput[],
-    ends?: ReadonlyMap<string, number>,
-  ): Promise<TimeCursors> {
-    const writersOf = ({ topic, partition }: TaskInput): ReadonlySet<string> =>
-      new Set(
-        inputs.flatMap((each) =>
-          each.topic === topic && each.partition === partition && each.writer !== undefined
-            ? [each.writer]
-            : [],
-        ),
-      )
-    const cursors = inputs.map((input) =>
-      TimeCursor.open(log, input, writersOf(input), ends?.get(input.name)),
-    )
-    return new TimeCursors(await Promise.all(cursors))
-  }
-
-  /**
-   * Offset of each behind its records before the first one later than
-   * `untilMs`. One that has no such record goes as far as any other of its
-   * partition: whoever reads the partition keeps for each what lies between.
-   */
-  async endsAt(untilMs: TimestampMs): Promise<readonly number[]> {
-    const found: (number | undefined)[] = []
-    for (const cursor of this.#cursors) found.push(await cursor.laterAt(untilMs))
-    return this.#cursors.map(({ partition, end, passed }, index) => {
-      if (found[index] !== undefined) return found[index]
-      const others = this.#cursors.flatMap((other, at) =>
-        other.partition === partition && found[at] !== undefined ? [found[at]] : [],
-      )
-      return others.length === 0 ? end : Math.max(passed, ...others)
-    })
-  }
-
-  /** Event time up to which the next batch goes; Infinity at the end. */
-  async batchEndMs(): Promise<TimestampMs> {
-    let until = Number.POSITIVE_INFINITY
-    for (const cursor of this.#cursors) until = Math.min(until, await cursor.batchEndMs())
-    return until
-  }
-}
-
-/** The same for one input. */
-class TimeCursor {
-  readonly name: string
-  /** `topic[partition]`. */
-  readonly partition: string
-  readonly end: number
-  /** Next offset behind the last record that is no later than was asked. */
-  passed = 0
-  readonly #log: Log
-  readonly #input: TaskInput
-  /** Those who have inputs of their own on this partition. */
-  readonly #writers: ReadonlySet<string>
-  #times: readonly number[] = []
-  #offsets: readonly number[] = []
-  #index = 0
-  #next: bigint
-
-  private constructor(log: Log, input: TaskInput, writers: ReadonlySet<string>, next: bigint, end: bigint) {
-    this.name = input.name
-    this.partition = `${input.topic}[${input.partition}]`
-    this.end = Number(end)
-    this.#log = log
-    this.#input = input
-    this.#writers = writers
-    this.#next = next
-  }
-
-  static async open(
-    log: Log,
-    input: TaskInput,
-    writers: ReadonlySet<string>,
-    until = Number.POSITIVE_INFINITY,
-  ): Promise<TimeCursor> {
-    const { start, end } = await log.offsets(input.topic, input.partition)
-    const from = BigInt(input.position)
-    const next = from > start ? from : start
-    return new TimeCursor(log, input, writers, next, until < Number(end) ? BigInt(until) : end)
-  }
-
-  /** Offset of the first record later than `untilMs`; undefined where there is none. */
-  async laterAt(untilMs: TimestampMs): Promise<number | undefined> {
-    while (await this.#fill()) {
-      while (this.#index < this.#times.length) {
-        const offset = this.#offsets[this.#index]!
-        if (this.#times[this.#index]! > untilMs) return offset
-        this.passed = offset + 1
-        this.#index++
-      }
-    }
-    return undefined
-  }
-
-  /** Greatest event time of what is read next; Infinity at the end. */
-  async batchEndMs(): Promise<TimestampMs> {
-    if (!(await this.#fill())) return Number.POSITIVE_INFINITY
-    let greatest = Number.NEGATIVE_INFINITY
-    for (let index = this.#index; index < this.#times.length; index++) {
-      greatest = Math.max(greatest, this.#times[index]!)
-    }
-    return greatest
-  }
-
-  async #fill(): Promise<boolean> {
-    const { topic, partition } = this.#input
-    while (this.#index >= this.#times.length) {
-      if (this.#next >= BigInt(this.end)) return false
-      const batch = await this.#log.read({
-        topic,
-        partition,
-        offset: this.#next,
-        maxBytes: 1 << 20,
-        maxRecords: batchRecords,
-      })
-      if (batch.nextOffset === this.#next) return false
-      const own = Array.from({ length: batch.count }, (_, index) => index).filter(
-        (index) => offsetOf(batch, index) < this.end && this.#isOwn(batch, index),
-      )
-      this.#times = own.map((index) => batch.timestampsMs[index]!)
-      this.#offsets = own.map((index) => offsetOf(batch, index))
-      this.#next = batch.nextOffset
-      this.#index = 0
-    }
-    return true
-  }
-
-  #isOwn(batch: RecordBatch, index: number): boolean {
-    if (this.#writers.size === 0) return true
-    const header = batch.headers(index).find(({ name }) => name === writerHeader)
-    const writer = header && Buffer.from(header.value).toString('utf8')
-    const own = this.#input.writer
-    if (own !== undefined) return writer === own
-    return writer === undefined || !this.#writers.has(writer)
-  }
-}
-
-const offsetOf = ({ baseOffset, offsetDeltas }: RecordBatch, index: number): number =>
-  Number(baseOffset) + offsetDeltas[index]!
