@@ -42,6 +42,22 @@ export function databaseSuite(open: () => Promise<Database>): void {
         expect(await database.getMany('a', [])).toEqual([])
       }))
 
+    it('gives a thousand keys at once in their order, repeated and missing ones too', () =>
+      using(async (database) => {
+        const names = Array.from({ length: 1_001 }, (_, at) => `k${(at * 7) % 600}`)
+        const known = names.filter((name) => Number(name.slice(1)) % 3 !== 0)
+        await database.write(
+          known.map((name) => ({ space: 'a', key: bytes(name), value: bytes(`of ${name}`) })),
+        )
+        for (const count of [31, 63, 64, 127, 128, 1_001]) {
+          const asked = names.slice(0, count)
+          const found = await database.getMany('a', asked.map(bytes))
+          expect(found.map((value) => value && Buffer.from(value).toString())).toEqual(
+            asked.map((name) => (known.includes(name) ? `of ${name}` : undefined)),
+          )
+        }
+      }))
+
     it('keeps an empty key and an empty value', () =>
       using(async (database) => {
         await database.write([{ space: 'a', key: bytes(''), value: bytes('') }])

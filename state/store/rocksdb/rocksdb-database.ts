@@ -10,6 +10,14 @@ const chunkEntries = 512
 const fillWrites = 4_096
 
 /**
+ * The binding reads a batch of keys one block after the other on a thread of
+ * libuv's pool, which has four: blocks that come from the disk are waited for
+ * side by side. For fewer keys another batch is not worth its making.
+ */
+const readThreads = 4
+const keysPerThread = 32
+
+/**
  * Compaction and flushes share the cores with the engine, which is one busy
  * thread. The binding has no setting for compression or the size of the cache.
  */
@@ -58,18 +66,33 @@ class RocksdbDatabase implements Database {
   getMany(space: string, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
     if (keys.length === 0) return Promise.resolve([])
     return this.#run('a read', async () => {
-      const batch = this.#database.read({ capacity: keys.length })
-      try {
-        const found = keys.map((key) => batch.get(this.#key(space, key)))
-        // A read that fails rejects each of these and the flush; one rejection is enough to tell.
-        const values = Promise.all(found)
-        values.catch(() => {})
-        await batch.flush()
-        return (await values).map((value) => value ?? undefined)
-      } finally {
-        batch.destroy()
-      }
+      const parts = Math.max(1, Math.min(readThreads, Math.floor(keys.length / keysPerThread)))
+      const size = Math.ceil(keys.length / parts)
+      const read = await Promise.allSettled(
+        Array.from({ length: parts }, (_, part) =>
+          this.#getSome(space, keys.slice(part * size, (part + 1) * size)),
+        ),
+      )
+      // Not before all have ended: who is told that a read failed may close the database.
+      return read.flatMap((part) => {
+        if (part.status === 'rejected') throw part.reason
+        return part.value
+      })
     })
+  }
+
+  async #getSome(space: string, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
+    const batch = this.#database.read({ capacity: keys.length })
+    try {
+      const found = keys.map((key) => batch.get(this.#key(space, key)))
+      // A read that fails rejects each of these and the flush; one rejection is enough to tell.
+      const values = Promise.all(found)
+      values.catch(() => {})
+      await batch.flush()
+      return (await values).map((value) => value ?? undefined)
+    } finally {
+      batch.destroy()
+    }
   }
 
   scan(space: string, range: KeyRange = {}): AsyncIterable<readonly DatabaseEntry[]> {
