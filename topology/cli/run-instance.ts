@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { hostname } from 'node:os'
 import type { Declaration } from '../../models/declaration.ts'
-import { taskIdOf } from '../../replay/task-plan.ts'
+import { stagesOf, taskIdOf, tasksOf } from '../../replay/task-plan.ts'
 import { Instance, isInstanceId } from '../cluster/instance.ts'
 import { startInstanceServer } from '../http/instance-server.ts'
 import type { Engine } from '../runtime/engine.ts'
@@ -90,6 +90,7 @@ export async function runInstance(run: InstanceRun): Promise<void> {
       },
     })
     server.attach(instance)
+    for (const line of planLines(declaration, instance.parts.size)) say(line)
     say(`instance ${instance.id}: answering on ${server.url}, known to the others as ${url}`)
     const started = instance
     const failed = setInterval(() => {
@@ -105,6 +106,22 @@ export async function runInstance(run: InstanceRun): Promise<void> {
     await instance?.close()
   }
   if (instance.failure !== undefined) throw instance.failure
+}
+
+/** How the work is parted, and what of it cannot be. */
+function planLines(declaration: Declaration, tasks: number): readonly string[] {
+  const { name } = declaration
+  const isOneOnLog = tasks === 1 && tasksOf(declaration).length > 1
+  if (isOneOnLog) return [`${name}: one task, because it began as one`]
+  if (declaration.tasks === 'one') return [`${name}: one task, as its topology says`]
+  return stagesOf(declaration).map(({ reads, wholeBecause, partitions }, stage) => {
+    const events = reads.map((each) => each.name).join(', ')
+    const [reason, ...more] = wholeBecause
+    if (reason === undefined) return `${name}-${stage} (${events}): ${partitions} tasks, one a partition`
+    const others =
+      more.length === 0 ? '' : `, and ${more.length} more ${more.length === 1 ? 'reason' : 'reasons'}`
+    return `${name}-${tasks === 1 ? '0' : `${stage}-0`} (${events}): one task, because ${reason}${others}`
+  })
 }
 
 function originOf(text: string): string {
