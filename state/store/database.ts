@@ -4,7 +4,7 @@
  * a store. Every adapter passes `test/conformance/database.suite.ts`.
  */
 export interface Database {
-  /** Values in the order of the keys; undefined where there is none. One asynchronous read for all. */
+  /** Values in the order of the keys; undefined where there is none. One call for all, each read at some moment of it. */
   getMany(space: string, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]>
   /** Entries of a space in key order (bytes compared unsigned), in chunks; a snapshot of the moment of the call. */
   scan(space: string, range?: KeyRange): AsyncIterable<readonly DatabaseEntry[]>

@@ -1,14 +1,17 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { featureView } from '../../processors/feature/feature-view.ts'
+import { ViewState } from '../../processors/feature/view-state.ts'
 import type { DatabaseWrite } from '../../state/store/database.ts'
 import { orderedStore } from '../../state/store/ordered-store.ts'
 import { openRocksdbDatabase } from '../../state/store/rocksdb/rocksdb-database.ts'
 import type { OrderedKey } from '../../state/store/state-store.ts'
+import { count, days, event, hours, max, mean, min, minutes, sum } from '../../topology/index.ts'
 
 /*
- * How fast the state stores are here: one JSON object a line, operations a
- * second.
+ * How fast the state stores are here, and the read of a window of 720 full
+ * tiles: one JSON object a line, operations a second.
  *
  *     node --import tsx test/bench/store-bench.ts [entries]
  */
@@ -94,7 +97,52 @@ async function ordered(): Promise<void> {
   await database.close()
 }
 
+/** Five features of one key over 30 days of hourly tiles, all of them full, read as each of its events comes. */
+async function denseKey(): Promise<void> {
+  const sale = event('sale', { shop: 'int', amount: 'double', at: 'timestamp' }, { key: 'shop', time: 'at' })
+  const window = { over: days(30), hop: hours(1) }
+  const view = featureView('shop', {
+    entity: 'shop',
+    owner: 'bench',
+    description: 'What a busy shop took',
+    features: {
+      count: count(sale, window),
+      sum: sum(sale, 'amount', window),
+      mean: mean(sale, 'amount', window),
+      min: min(sale, 'amount', window),
+      max: max(sale, 'amount', window),
+    },
+  })
+  const everyMs = minutes(1)
+  const events = days(60) / everyMs
+  const state = new ViewState(view)
+  const vector = new Float64Array(state.featureNames.length)
+  let nowMs = 1_700_000_000_000
+  const fold = () => {
+    state.update(sale.topic, nowMs, { shop: 1, amount: scattered(nowMs) % 1_000, at: nowMs })
+    nowMs += everyMs
+  }
+  for (let index = 0; index < events / 2; index++) fold()
+  await rate('dense key: fold, no read', events / 2, () => {
+    for (let index = 0; index < events / 2; index++) fold()
+  })
+  await rate('dense key: fold, then read 30 days in 720 tiles', events, () => {
+    for (let index = 0; index < events; index++) {
+      fold()
+      state.readOne(1, nowMs, vector, 0)
+    }
+  })
+  const reads = 1_000_000
+  await rate('dense key: read 30 days in 720 tiles', reads, () => {
+    for (let index = 0; index < reads; index++) state.readOne(1, nowMs + (index % everyMs), vector, 0)
+  })
+  const [counted] = vector
+  const expected = days(30) / everyMs + minutes(60) / everyMs
+  if (counted! > expected || counted! < expected - 61) throw new RangeError(`${counted} events in 30 days`)
+}
+
 try {
+  await denseKey()
   await rocksdb()
   await ordered()
 } finally {
