@@ -130,10 +130,18 @@ export const isCancelled = (data: string): boolean => existsSync(cancelFile(data
 /** Throws a shadow away. Returns whether there was one. */
 export function discardBackfill(data: string): boolean {
   const found = existsSync(backfillFolder(data))
-  rmSync(readyFile(data), { force: true })
-  rmSync(shadowFolder(data), { recursive: true, force: true })
+  removeShadow(data)
   rmSync(backfillFolder(data), { recursive: true, force: true })
   return found
+}
+
+/** A part of a state is none: it goes out of sight before it is removed. */
+function removeShadow(data: string): void {
+  const [shadow, gone] = [shadowFolder(data), join(data, 'state-gone')]
+  rmSync(gone, { recursive: true, force: true })
+  if (existsSync(shadow)) renameSync(shadow, gone)
+  rmSync(readyFile(data), { force: true })
+  rmSync(gone, { recursive: true, force: true })
 }
 
 /**
@@ -179,7 +187,7 @@ export async function adoptBackfill(data: string, declaration: Declaration): Pro
   const ready = readyBackfill(data)
   if (ready === undefined) {
     // What a swap that is complete did not come to remove; a backfill that is not finished goes on in it.
-    if (!existsSync(backfillFolder(data))) rmSync(shadowFolder(data), { recursive: true, force: true })
+    if (!existsSync(backfillFolder(data))) removeShadow(data)
     return false
   }
   const { views, layout, folder } = ready

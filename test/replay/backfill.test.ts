@@ -249,7 +249,7 @@ describe('a backfill of a declaration that has views more and nothing else', () 
       visits7d: visitsOf(events) + 1,
     })
     await engine.close()
-    expect(readdirSync(data).sort()).toEqual(['log', 'state'])
+    expect(readdirSync(data).sort()).toEqual(['live.json', 'log', 'state'])
     expect(await isSound(data, declaration)).toBe(true)
   })
 

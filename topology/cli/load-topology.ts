@@ -116,11 +116,13 @@ export function initialize(data) { own = data }
 export async function resolve(specifier, context, next) {
   const found = await next(own.names[specifier] ?? specifier, context)
   if (found.url.includes('/node_modules/')) return found
+  const isScript = found.format === 'commonjs' && /\\.ts($|\\?|%3F)/.test(found.url)
+  // tsx marks a file that it takes for CommonJS.
+  const file = isScript ? found.url.replace(/(\\?|%3F)tsx-commonjs.*$/, '') : found.url
   const load = /[?&](headwater-load=\\d+)/.exec(context.parentURL ?? '')?.[1]
-  const isAfresh = load !== undefined && found.url.startsWith('file:') && !found.url.startsWith(own.root)
-  const url = isAfresh && !found.url.includes(load) ? found.url + (found.url.includes('?') ? '&' : '?') + load : found.url
-  const format = found.format === 'commonjs' && /\\.ts($|\\?)/.test(url) ? 'module' : found.format
-  return { ...found, url, format }
+  const isAfresh = load !== undefined && file.startsWith('file:') && !file.startsWith(own.root) && !file.includes(load)
+  const url = isAfresh ? file + (file.includes('?') ? '&' : '?') + load : file
+  return { ...found, url, format: isScript ? 'module' : found.format }
 }`
 
 let registered: Promise<void> | undefined
