@@ -130,6 +130,11 @@ export {
   type FileBackfillOptions,
   type FileBackfillReport,
 } from './runtime/backfill-file.ts'
+export {
+  type ClusterFeatures,
+  type ClusterFeaturesOptions,
+  clusterFeatures,
+} from './runtime/cluster-features.ts'
 export { Engine, type EngineOptions } from './runtime/engine.ts'
 export {
   cancelBackfill,

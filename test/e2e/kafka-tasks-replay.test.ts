@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -140,12 +140,11 @@ test('an application of nine tasks is run to its end in one process, and every r
   })
 
   const seen = seenOf(events).at(-1)!
-  const { paymentId, shop, at, ...features } = seen
+  const { paymentId, shop: _, at, ...features } = seen
   const explained = await run(['replay', 'explain', paymentId, ...of])
   expect(explained).toMatchObject({ requestId: paymentId, recomputed: 'equal', predictedAt: at })
   const found = explained['features'] as readonly { readonly name: string; readonly value: number }[]
   expect(Object.fromEntries(found.map(({ name, value }) => [name, value]))).toEqual(features)
-  expect(String(shop)).toBeDefined()
 
   const next = `${writeModule('next', 'candidateMarket')}#quick`
   const strict = writeModule('strict', 'strictMarket')
@@ -185,9 +184,20 @@ test('an application of nine tasks is run to its end in one process, and every r
   const got = await run(['features', 'get', 'visitor', '3', '--at', `${last}`, ...of])
   const visits = events.visit.filter((each) => each.visitor === 3).length
   expect(got).toEqual({ view: 'visitor', key: [3], at: last, features: { visits } })
-  const unread = await headwater(['features', 'get', 'visitor', '3', '--data', data, ...of])
-  expect(unread.code).toBe(2)
-  expect(unread.errors).toContain('holds no log')
+  for (const args of [
+    ['features', 'get', 'visitor', '3'],
+    ['predictions', 'show', 'p1'],
+    ['log', 'dead-letters', 'reinject', '0'],
+    ['log', 'append', 'visit'],
+  ]) {
+    const refused = await headwater([...args, '--data', data, ...of])
+    expect({ args, ...refused }).toMatchObject({
+      args,
+      code: 2,
+      errors: expect.stringContaining('holds no log'),
+    })
+  }
+  expect(existsSync(join(data, 'log'))).toBe(false)
 
   const csv = (name: string) => join(folder, `${name}.csv`)
   for (const name of ['first', 'second']) {

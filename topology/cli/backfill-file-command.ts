@@ -4,7 +4,7 @@ import type { Contract } from '../../state/contracts/contract.ts'
 import { backfillFile, type FileBackfillReport } from '../runtime/backfill-file.ts'
 import { Engine } from '../runtime/engine.ts'
 import { CliError } from './cli-error.ts'
-import { rememberModule, topologyOf } from './data-folder.ts'
+import { refuseClusterState, rememberModule, topologyOf } from './data-folder.ts'
 import { isoTime } from './log-reader.ts'
 import { count, Progress } from './progress.ts'
 
@@ -52,6 +52,7 @@ export async function backfillFileCommand(options: BackfillFileCommandOptions): 
     return scan.refused.length === 0 ? 0 : 1
   }
   if (options.topology !== undefined) rememberModule(data, options.topology)
+  refuseClusterState(data)
   const engine = await Engine.open({ topology: declaration, data })
   try {
     let progress: Progress | undefined

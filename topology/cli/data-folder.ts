@@ -24,6 +24,15 @@ export function requireData(data: string): void {
   throw new CliError(`${resolve(data)} holds no log; check --data, or run a topology there first`)
 }
 
+/** For commands that would begin a log where there is none: beside the state of an instance of a cluster it would be of use to nobody. */
+export function refuseClusterState(data: string): void {
+  const isThere = (name: string) => existsSync(join(data, name))
+  if (isThere('log') || !['instance.json', 'state', 'tasks'].some(isThere)) return
+  throw new CliError(
+    `${resolve(data)} is the state of an instance of a Kafka cluster and holds no log: start that instance, so that it is asked, or write to the cluster`,
+  )
+}
+
 export function rememberModule(data: string, module: string): void {
   mkdirSync(data, { recursive: true })
   writeFileSync(

@@ -3,7 +3,7 @@ import type { SchemaRegistry } from '../../state/contracts/schema-registry.ts'
 import type { Log } from '../../state/log/log.ts'
 import { Engine } from '../runtime/engine.ts'
 import { CliError } from './cli-error.ts'
-import { runningDoor, topologyOf } from './data-folder.ts'
+import { refuseClusterState, runningDoor, topologyOf } from './data-folder.ts'
 import { callDoor } from './door-client.ts'
 import { type LogOptions, reading } from './log-command.ts'
 import { isoTime, LogReader, toJson } from './log-reader.ts'
@@ -67,6 +67,7 @@ export async function deadLettersReinjectCommand(
   const door = runningDoor(data)
   let appended: unknown
   if (door === undefined) {
+    refuseClusterState(data)
     const engine = await Engine.open({ topology: await topologyOf(data, options.topology), data })
     try {
       appended = await engine.reinject(number)

@@ -8,7 +8,7 @@ import { EngineError, isEngineError } from '../../state/contracts/engine-error.t
 import { clusterFeatures } from '../runtime/cluster-features.ts'
 import { Engine } from '../runtime/engine.ts'
 import { CliError } from './cli-error.ts'
-import { requireData, runningDoor, topologyOf } from './data-folder.ts'
+import { refuseClusterState, runningDoor, topologyOf } from './data-folder.ts'
 import { callDoor } from './door-client.ts'
 import {
   dotOf,
@@ -260,8 +260,7 @@ async function readFrom(
   key: readonly string[],
   atMs = Date.now(),
 ): Promise<FeatureValues> {
-  // The state of an instance of a cluster has no log beside it: an engine would begin another.
-  requireData(data)
+  refuseClusterState(data)
   const topology = await topologyOf(data, module)
   const engine = await Engine.open({ topology, data })
   try {

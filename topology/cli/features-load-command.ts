@@ -8,7 +8,7 @@ import type { Contract } from '../../state/contracts/contract.ts'
 import { Engine } from '../runtime/engine.ts'
 import { wire } from '../runtime/wire.ts'
 import { CliError } from './cli-error.ts'
-import { rememberModule, runningDoor, topologyOf } from './data-folder.ts'
+import { refuseClusterState, rememberModule, runningDoor, topologyOf } from './data-folder.ts'
 import { callDoor } from './door-client.ts'
 import { toJson } from './log-reader.ts'
 import { timeOf } from './option-values.ts'
@@ -134,6 +134,7 @@ async function openTarget(
   const door = runningDoor(data)
   if (door === undefined) {
     if (topology !== undefined) rememberModule(data, topology)
+    refuseClusterState(data)
     const engine = await Engine.open({ topology: declaration, data })
     return {
       log: engine.log,

@@ -5,7 +5,7 @@ import { verifyLog } from '../../state/log/embedded/verify.ts'
 import { Engine } from '../runtime/engine.ts'
 import { type Wiring, wire } from '../runtime/wire.ts'
 import { CliError } from './cli-error.ts'
-import { requireData, runningDoor, topologyOf } from './data-folder.ts'
+import { refuseClusterState, requireData, runningDoor, topologyOf } from './data-folder.ts'
 import { callDoor } from './door-client.ts'
 import { LogReader, type ShownRecord, toJson } from './log-reader.ts'
 import { count, Progress } from './progress.ts'
@@ -130,6 +130,7 @@ export async function appendCommand(
       appended += batch.length
     }
   } else {
+    refuseClusterState(data)
     const engine = await Engine.open({ topology: await topologyOf(data, options.topology), data })
     try {
       for await (const batch of lines) {

@@ -1,7 +1,7 @@
 import { Engine } from '../runtime/engine.ts'
 import type { ExplainedPrediction } from '../runtime/explained-prediction.ts'
 import { CliError } from './cli-error.ts'
-import { runningDoor, topologyOf } from './data-folder.ts'
+import { refuseClusterState, runningDoor, topologyOf } from './data-folder.ts'
 import { callDoor } from './door-client.ts'
 import { table } from './table.ts'
 
@@ -23,6 +23,7 @@ export async function predictionsShowCommand(
   const door = runningDoor(data)
   let found: ExplainedPrediction | undefined
   if (door === undefined) {
+    refuseClusterState(data)
     const engine = await Engine.open({ topology, data })
     try {
       found = await engine.prediction(model, requestId)

@@ -20,10 +20,10 @@ export interface ClusterFeaturesOptions {
   readonly view: string
   /** The parts of the entity's key, as text. */
   readonly key: readonly string[]
-  /** As of when. */
-  readonly atMs: TimestampMs
+  /** As of when; now unless given. */
+  readonly atMs?: TimestampMs
   /** Wall clock in ms. */
-  readonly now: () => number
+  readonly now?: () => number
   readonly onRecovery?: (progress: RecoveryProgress) => void
 }
 
@@ -43,7 +43,7 @@ export interface ClusterFeatures {
  * @throws EngineError `feature-view-unknown`, `entity-key-mismatch`, `task-plan-changed`; RangeError for a text that is no value of its part
  */
 export async function clusterFeatures(options: ClusterFeaturesOptions): Promise<ClusterFeatures> {
-  const { topology, kafka, now, atMs } = options
+  const { topology, kafka, now = Date.now, atMs = now() } = options
   const view = topology.views.find(({ name }) => name === options.view)
   if (view === undefined) {
     const known = topology.views.map(({ name }) => name)

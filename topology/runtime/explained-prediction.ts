@@ -23,7 +23,7 @@ export interface ExplainedPrediction {
 export function explained(
   prediction: Prediction,
   { columns }: Model,
-  inputs: readonly { readonly topic: string; readonly partition: number }[],
+  inputs: readonly { readonly name: string }[],
 ): ExplainedPrediction {
   const bytes = Buffer.from(prediction.features)
   const features = columns.map((name, index): [string, number | null] => {
@@ -42,9 +42,7 @@ export function explained(
     features: Object.fromEntries(features),
     position: {
       task,
-      offsets: Object.fromEntries(
-        inputs.map(({ topic, partition }, index) => [`${topic}[${partition}]`, offsets[index] ?? 0]),
-      ),
+      offsets: Object.fromEntries(inputs.map(({ name }, index) => [name, offsets[index] ?? 0])),
     },
     trigger: {
       topic: prediction.triggerTopic,
