@@ -3,11 +3,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { TasksReport } from '../../replay/rebuild.ts'
 import { openKafkaLog } from '../../state/log/kafka/kafka-log.ts'
 import { clusterFeatures } from '../../topology/runtime/cluster-features.ts'
 import { endAll, headwater } from '../support/command-line.ts'
+import { post, until } from '../support/http-calls.ts'
 import { type KafkaBroker, startKafkaBroker } from '../support/kafka-broker.ts'
 import { market, marketEvents, seenOf } from '../support/market-topology.ts'
+import { type RunningInstance, startInstance, statusOf } from '../support/running-instances.ts'
+import { seeded } from '../support/shop-topology.ts'
 
 /* Every replay of an application that runs as nine tasks on a real Kafka cluster, by the commands. */
 
@@ -223,4 +227,80 @@ test('an application of nine tasks is run to its end in one process, and every r
   expect(refused.code).toBe(3)
   expect(refused.errors).toContain('began as 9 tasks')
   expect(await ends(brokers)).toEqual(before)
+})
+
+test('what processes that share the tasks did, while they were killed, is replayed to the last bit', {
+  timeout: 300_000,
+}, async (context) => {
+  if (!('brokers' in broker)) return context.skip(broker.missing)
+  const module = join(folder, 'shared.ts')
+  const support = fileURLToPath(new URL('../support/market-topology.ts', import.meta.url))
+  writeFileSync(module, `export { market as default } from ${JSON.stringify(support)}\n`)
+  const config = join(folder, 'shared.json')
+  const prefix = `tasks-shared-${process.pid}-`
+  writeFileSync(config, JSON.stringify({ topicPrefix: prefix }))
+  const cluster = ['--kafka', broker.brokers.join(','), '--kafka-config', config]
+  const setting = { module, root: folder, cluster, sessionMs: 2_000 }
+  const running = new Map<string, RunningInstance>()
+  for (const name of ['one', 'two']) running.set(name, await startInstance(name, setting))
+  const allActive = () =>
+    until(async () => {
+      const statuses = await Promise.all([...running.values()].map(statusOf))
+      const active = statuses
+        .flatMap((status) => status?.tasks ?? [])
+        .filter(({ stage }) => stage === 'active')
+      return new Set(active.map(({ task }) => task)).size === taskIds.length
+    })
+  await allActive()
+
+  const shared = marketEvents(12, 240)
+  const rows = Object.entries(shared)
+    .flatMap(([name, values]) => values.map((value: { readonly at: number }) => ({ name, value })))
+    .sort((left, right) => left.value.at - right.value.at)
+  const random = seeded(12)
+  const send = async (from: number, to: number) => {
+    for (const { name, value } of rows.slice(from, to)) {
+      // Nobody answers for a moment after a kill; what was taken all the same comes twice.
+      await until(async () => {
+        const all = [...running.values()]
+        const { url } = all[Math.floor(random() * all.length)]!
+        const answer = await post(url, `/v1/events/${name}`, value).catch(() => undefined)
+        return answer?.status === 200
+      })
+    }
+  }
+  for (const [part, victim] of ['one', 'two'].entries()) {
+    await send(part * 250, part * 250 + 250)
+    const { child, ended } = running.get(victim)!
+    child.kill('SIGKILL')
+    await ended
+    running.delete(victim)
+    await send(part * 250 + 250, part * 250 + 280)
+    running.set(victim, await startInstance(victim, setting))
+    await allActive()
+  }
+  await send(530, rows.length)
+
+  const of = ['--topology', module, ...cluster, '--json']
+  const read = async (...args: string[]) => {
+    const { code, out, errors } = await headwater([...args, ...of])
+    expect({ args, code, errors }).toMatchObject({ args, code: 0 })
+    return JSON.parse(out) as Record<string, unknown>
+  }
+  // Beside those who run the application, and after them.
+  expect(await read('replay', 'audit')).toMatchObject({ mismatches: 0, unpaired: 0 })
+  for (const { child } of running.values()) child.kill('SIGTERM')
+  for (const { ended } of running.values()) expect(await ended).toMatchObject({ code: 0 })
+  const audited = await read('replay', 'audit')
+  expect(audited).toMatchObject({ mismatches: 0, unpaired: 0 })
+  expect(audited['predictions']).toBeGreaterThanOrEqual(240)
+  const compared = new Set<string>()
+  for (const name of ['one', 'two']) {
+    const report = (await read('replay', 'rebuild', '--data', join(folder, name))) as unknown as TasksReport
+    expect(report.equal).toBe(true)
+    for (const { task, before } of report.tasks) if (before !== undefined) compared.add(task)
+  }
+  expect([...compared].sort()).toEqual(taskIds)
+  const strict = await read('replay', 'training-set', '--out', join(folder, 'shared.parquet'), '--strict')
+  expect(strict).toMatchObject({ predictions: { mismatches: 0, unmade: 0 } })
 })
