@@ -236,7 +236,7 @@ describe.skipIf('missing' in broker)('a doctor of a Kafka cluster', () => {
       { area: 'permissions', found: expect.stringContaining('a topic of the moment could not be written') },
     ])
     expect(findings.find(({ area }) => area === 'permissions')?.advice).toContain(
-      `kafka-topics.sh --bootstrap-server ${doors[0]} --create --topic shop-commits --partitions 1 --config cleanup.policy=delete --config retention.ms=-1`,
+      `kafka-topics.sh --bootstrap-server ${doors[0]} --create --topic shop-commits --partitions 4 --config cleanup.policy=delete --config retention.ms=-1`,
     )
     const wrong = await examine({
       kafka: { brokers: doors, sasl: { ...sasl, password: 'guessed' }, patienceMs: 1_000 },
