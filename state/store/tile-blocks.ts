@@ -76,9 +76,9 @@ export class TileBlocks {
   /** Everything before the horizon has settled: blocks that end there or before are made. */
   settled(slot: number, horizonMs: TimestampMs): void {
     const { spanMs } = this
-    if (spanMs === 0 || horizonMs < this.#madeTo(slot) + spanMs) return
+    if (spanMs === 0 || horizonMs < this.madeTo(slot) + spanMs) return
     const toMs = Math.floor(horizonMs / spanMs) * spanMs
-    const fromMs = this.#madeTo(slot)
+    const fromMs = this.madeTo(slot)
     this.#table.doubles[slot * slotDoubles + this.#madeToMs] = toMs
     const raws = this.#raws.countOf(slot)
     const rows = this.#rows.countOf(slot)
@@ -101,7 +101,7 @@ export class TileBlocks {
   /** An event was added to its tile after that had settled: its block is made again. */
   changed(slot: number, atMs: TimestampMs): void {
     const { spanMs } = this
-    if (spanMs === 0 || atMs >= this.#madeTo(slot)) return
+    if (spanMs === 0 || atMs >= this.madeTo(slot)) return
     const blockMs = Math.floor(atMs / spanMs) * spanMs
     const { cells } = this.#arena
     const index = this.#find(slot, blockMs)
@@ -185,7 +185,7 @@ export class TileBlocks {
   }
 
   /** Blocks are made up to here. */
-  #madeTo(slot: number): TimestampMs {
+  madeTo(slot: number): TimestampMs {
     return this.#table.doubles[slot * slotDoubles + this.#madeToMs]!
   }
 

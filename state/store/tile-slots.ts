@@ -1,6 +1,6 @@
 import type { DurationMs, TimestampMs } from '../contracts/units.ts'
 import { DoubleArena } from './double-arena.ts'
-import { ExactReads } from './exact-reads.ts'
+import { KeptReads } from './kept-reads.ts'
 import { SlotSequences, sequenceInts } from './slot-sequences.ts'
 import { SlotTable, slotDoubles, slotInts } from './slot-table.ts'
 import { TileBlocks } from './tile-blocks.ts'
@@ -15,8 +15,8 @@ const rowsPlace = 4
 const rawsPlace = rowsPlace + sequenceInts
 const blocksPlace = rawsPlace + sequenceInts
 const settled = blocksPlace + sequenceInts
-/** The number of its last read of exact windows; 0 once it has taken an event in. */
-const exactRead = settled + 1
+/** The number of the read that is kept of it; 0 for none. */
+const keptRead = settled + 1
 /** An exact window of fewer events is folded as fast as it is looked up. */
 const worthKeeping = 64
 
@@ -50,12 +50,12 @@ export class TileSlots {
   readonly #rows: SlotSequences
   readonly #raws: SlotSequences
   readonly #blocks: TileBlocks
-  readonly #exact: ExactReads
+  readonly #kept: KeptReads
   readonly #range: EntryRange = { raw: 0, rawEnd: 0, row: 0, rowEnd: 0 }
 
   constructor(layout: TileLayout) {
     this.layout = layout
-    this.#exact = new ExactReads(layout.width)
+    this.#kept = new KeptReads(layout.width)
     this.#rows = new SlotSequences(this.#arena, this.#table, rowsPlace, rowHeader + layout.width)
     this.#raws = new SlotSequences(this.#arena, this.#table, rawsPlace, 1 + layout.inputs)
     this.#blocks = new TileBlocks(
@@ -94,14 +94,15 @@ export class TileSlots {
   /** Forgets every slot. */
   clear(): void {
     this.#arena.clear()
-    this.#exact.clear()
+    this.#kept.clear()
   }
 
   /** Takes an event in. `values` holds `layout.inputs` doubles, NaN for null. */
   add(slot: number, atMs: TimestampMs, values: Float64Array): void {
     const { disorderMs, hopMs } = this.layout
     const before = this.#newestOf(slot)
-    this.#table.ints[slot * slotInts + exactRead] = 0
+    const hasRead = this.#table.ints[slot * slotInts + keptRead] !== 0
+    if (hasRead && (hopMs === 0 || atMs < before - disorderMs)) this.#forgetRead(slot)
     if (atMs < before - disorderMs) {
       this.#addLate(slot, atMs, values)
       return
@@ -109,13 +110,28 @@ export class TileSlots {
     this.#insertRaw(slot, atMs, values)
     if (atMs <= before) return
     this.#setNewest(slot, atMs)
+    const horizonMs = atMs - disorderMs
     if (hopMs === 0) {
-      this.#pruneRaws(slot, atMs - disorderMs)
-      return
+      this.#pruneRaws(slot, horizonMs)
+    } else if (hasRead) {
+      // What settles is of the newest row's tile or later: until that row is another, all before it stays as it is.
+      const tileMs = this.#newestTile(slot)
+      this.#fold(slot, horizonMs)
+      if (tileMs !== this.#newestTile(slot)) this.#forgetRead(slot)
+    } else {
+      this.#fold(slot, horizonMs)
     }
-    this.#settle(slot, atMs - disorderMs)
-    this.#blocks.settled(slot, atMs - disorderMs)
-    if (hopMs !== Infinity) this.#expire(slot, atMs - disorderMs)
+  }
+
+  /** Everything before the horizon has settled. */
+  #fold(slot: number, horizonMs: TimestampMs): void {
+    this.#settle(slot, horizonMs)
+    this.#blocks.settled(slot, horizonMs)
+    if (this.layout.hopMs !== Infinity) this.#expire(slot, horizonMs)
+  }
+
+  #forgetRead(slot: number): void {
+    this.#table.ints[slot * slotInts + keptRead] = 0
   }
 
   /**
@@ -164,6 +180,13 @@ export class TileSlots {
             ? Math.floor((queryMs - overMs) / hopMs) * hopMs
             : queryMs - overMs
       const at = window * width
+      if (hasBlocks && rowEnd === rowCount) {
+        const count = this.#readBlocks(slot, window, oversMs, lowerMs, rawEnd, into, at)
+        if (count > 0) {
+          merged[window] = count
+          continue
+        }
+      }
       const raw = firstAtOrAfter(cells, raws, rawStride, rawEnd, lowerMs)
       const row = firstAtOrAfter(cells, rows, stride, rowEnd, lowerMs)
       if (isSplit) this.impreciseReads++
@@ -186,6 +209,13 @@ export class TileSlots {
     }
   }
 
+  #keptRead(slot: number, oversMs: Float64Array): number {
+    const place = slot * slotInts + keptRead
+    const number = this.#kept.numberOf(slot, this.#table.ints[place]!, oversMs)
+    this.#table.ints[place] = number
+    return number
+  }
+
   /** Folds the events `[raw, rawEnd)` into an initial row, or says again what they were when they were last read. */
   #readExact(
     slot: number,
@@ -196,14 +226,56 @@ export class TileSlots {
     into: Float64Array,
     at: number,
   ): void {
-    const place = slot * slotInts + exactRead
-    const number = this.#exact.numberOf(slot, this.#table.ints[place]!, oversMs)
-    this.#table.ints[place] = number
-    if (this.#exact.copy(number, window, raw, rawEnd, into, at)) return
+    const number = this.#keptRead(slot, oversMs)
+    if (this.#kept.copy(number, window, raw, rawEnd, into, at) >= 0) return
     const { stride } = this.#raws
     const start = this.#raws.startOf(slot)
     this.layout.addRaws(into, at, this.#arena.cells, start + raw * stride, stride, rawEnd - raw)
-    this.#exact.keep(number, window, raw, rawEnd, into, at)
+    this.#kept.keep(number, window, raw, rawEnd, rawEnd - raw, into, at)
+  }
+
+  /**
+   * The window of a busy key whose newest row is in it: all before that row is
+   * kept from one read to the next, the rest is merged behind it, in the order
+   * as ever. Returns how much was merged; 0 where the window is none of these.
+   */
+  #readBlocks(
+    slot: number,
+    window: number,
+    oversMs: Float64Array,
+    lowerMs: TimestampMs,
+    rawEnd: number,
+    into: Float64Array,
+    at: number,
+  ): number {
+    const tileMs = this.#newestTile(slot)
+    // A block that holds the newest row is merged whole.
+    if (!(lowerMs < tileMs) || this.#blocks.madeTo(slot) > tileMs) return 0
+    const { cells } = this.#arena
+    const { layout } = this
+    const range = this.#range
+    const rows = this.#rows.countOf(slot)
+    const raws = this.#raws.startOf(slot)
+    const rawStride = this.#raws.stride
+    const raw = firstAtOrAfter(cells, raws, rawStride, rawEnd, tileMs)
+    const number = this.#keptRead(slot, oversMs)
+    let count = this.#kept.copy(number, window, lowerMs, raw, into, at)
+    if (count < 0) {
+      range.raw = firstAtOrAfter(cells, raws, rawStride, raw, lowerMs)
+      range.rawEnd = raw
+      range.row = firstAtOrAfter(cells, this.#rows.startOf(slot), this.#rows.stride, rows - 1, lowerMs)
+      range.rowEnd = rows - 1
+      count = raw - range.raw + (rows - 1 - range.row)
+      layout.init(into, at)
+      this.#blocks.merge(slot, lowerMs, tileMs, range, into, at)
+      this.#kept.keep(number, window, lowerMs, raw, count, into, at)
+    }
+    range.raw = raw
+    range.rawEnd = rawEnd
+    range.row = rows - 1
+    range.rowEnd = rows
+    mergeEntries(layout, cells, this.#raws, this.#rows, slot, range, into, at)
+    return count + rawEnd - raw + 1
   }
 
   /**

@@ -316,3 +316,43 @@ test('exact windows of more slots than are remembered are each its own', () => {
     }
   }
 })
+
+for (const rawsPerTile of [0, 2]) {
+  test(`long windows that are read after every event are what a slot that was never read says, with ${rawsPerTile} events kept in tiles`, () => {
+    const overs = Float64Array.of(200, 900, 1_000)
+    // 100 tiles: blocks of 32 are made on the way.
+    const long = layout(hopMs, 1_000, disorderMs, rawsPerTile)
+    const steps = fc.array(
+      fc.record({
+        step: fc.oneof(
+          { weight: 30, arbitrary: fc.integer({ min: 0, max: 5 }) },
+          { weight: 2, arbitrary: fc.integer({ min: -disorderMs, max: 0 }) },
+          { weight: 1, arbitrary: fc.integer({ min: -400, max: 0 }) },
+          { weight: 1, arbitrary: fc.integer({ min: 6, max: 400 }) },
+        ),
+        value: fc.integer({ min: 1, max: 50 }),
+        later: fc.integer({ min: -disorderMs, max: 30 }),
+        isCompared: fc.integer({ min: 0, max: 19 }).map((one) => one === 0),
+      }),
+      { minLength: 600, maxLength: 900, size: 'max' },
+    )
+    fc.assert(
+      fc.property(steps, (given) => {
+        const slots = new TileSlots(long)
+        slots.open(0)
+        let newest = 10_000
+        for (const { step, value, later, isCompared } of given) {
+          slots.add(0, newest + step, Float64Array.of(value))
+          newest = Math.max(newest, newest + step)
+          const seen = [new Float64Array(9), new Int32Array(3)] as const
+          slots.readWindows(0, newest + later, overs, ...seen)
+          if (!isCompared) continue
+          const afresh = [new Float64Array(9), new Int32Array(3)] as const
+          reopened(slots, 0).readWindows(0, newest + later, overs, ...afresh)
+          expect(seen).toEqual(afresh)
+        }
+      }),
+      { numRuns: 15, endOnFailure: true },
+    )
+  })
+}
