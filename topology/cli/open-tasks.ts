@@ -29,14 +29,13 @@ export async function openTasks(options: TasksHere): Promise<readonly [Engine, .
   const { clusterTopics } = await import('../runtime/wire-kafka.ts')
   const [first, ...others] = tasksOnLog(declaration, await clusterTopics(declaration.name, Date.now, kafka))
   // It registers the schemas, and the others find them.
-  const engines: [Engine, ...Engine[]] = [await openTask(options, first!)]
-  try {
-    for (const part of others) engines.push(await openTask(options, part))
-  } catch (error) {
-    await closeAll(engines)
-    throw error
-  }
-  return engines
+  const engine = await openTask(options, first!)
+  const opened = await Promise.allSettled(others.map((part) => openTask(options, part)))
+  const rest = opened.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
+  const failed = opened.find((each) => each.status === 'rejected')
+  if (failed === undefined) return [engine, ...rest]
+  await closeAll([engine, ...rest])
+  throw failed.reason
 }
 
 async function openTask(

@@ -11,7 +11,10 @@ export function defineRun(program: Command): void {
         '--accept-feature-changes',
         'start although a feature view means something else than its version did (default: refuse)',
       )
-      .option('--once', 'end when everything is processed, instead of serving')
+      .option(
+        '--once',
+        'end when everything is processed, instead of serving (with --kafka: all tasks in this process, and no other)',
+      )
       .option('--json', 'print one JSON line instead of tables and progress')
       .option('--host <address>', 'address to serve on', '127.0.0.1')
       .option('--port <number>', 'port to serve on, 0 for any free one', wholeNumber(0, 65_535), 7070)
