@@ -1,7 +1,10 @@
 import type { Declaration, TaskShare } from '../models/declaration.ts'
+import type { Model } from '../models/model.ts'
 import { engineContracts } from '../state/contracts/engine-contracts.ts'
 import { EngineError } from '../state/contracts/engine-error.ts'
+import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { Log } from '../state/log/log.ts'
+import { readingFor } from './log-reading.ts'
 import { edgeText, type ReplayRange } from './replay-range.ts'
 import { taskIdOf, tasksOnLog } from './task-plan.ts'
 
@@ -34,7 +37,7 @@ export function onlyTask(tasks: readonly Declaration[], id: string | undefined):
  */
 export async function taskOfModel(declaration: Declaration, model: string, log: Log): Promise<Declaration> {
   const tasks = await recordedTasks(declaration, log)
-  const found = tasks.find(hasModel(model))
+  const found = tasks.find(({ models }) => models.some(({ name }) => name === model))
   if (found !== undefined) return found
   throw new EngineError('model-unknown', { model, known: declaration.models.map(({ name }) => name) })
 }
@@ -47,7 +50,7 @@ export async function taskOfModel(declaration: Declaration, model: string, log: 
  * @throws EngineError `position-unknown` where it is not clear whose they are, `task-unknown`, `task-plan-changed`
  */
 export async function shareOfPlaces(
-  { from, to }: ReplayRange,
+  range: ReplayRange,
   declaration: Declaration,
   log: Log,
   {
@@ -62,7 +65,7 @@ export async function shareOfPlaces(
     readonly advice?: string
   },
 ): Promise<TaskShare | undefined> {
-  const place = [from, to].find((edge) => edge !== undefined && edge.kind !== 'time')
+  const place = placeIn(range)
   if (place === undefined) return undefined
   const tasks = onlyTask(await recordedTasks(declaration, log), task)
   const meant = tasks.filter(isMeant)
@@ -75,8 +78,23 @@ export async function shareOfPlaces(
   })
 }
 
-/** Those that have a model. */
-export const hasModel =
-  (model: string) =>
-  ({ models }: Declaration): boolean =>
-    models.some(({ name }) => name === model)
+/** The same for a command about a model: the task that has read its events, whatever else the declaration makes. */
+export async function shareOfModelPlaces(
+  range: ReplayRange,
+  declaration: Declaration,
+  model: Model,
+  source: { readonly log: Log; readonly registry: SchemaRegistry },
+): Promise<TaskShare | undefined> {
+  const place = placeIn(range)
+  if (place === undefined) return undefined
+  const found = await readingFor(declaration, { model }, source)
+  if (found.order === 'recorded') return found.declaration.share
+  throw new EngineError('position-unknown', {
+    position: edgeText(place),
+    found: `it would be a place of one task, and none has read all events of model "${model.name}"`,
+    expected: 'give times',
+  })
+}
+
+const placeIn = ({ from, to }: ReplayRange) =>
+  [from, to].find((edge) => edge !== undefined && edge.kind !== 'time')

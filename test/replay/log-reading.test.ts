@@ -3,12 +3,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Declaration } from '../../models/declaration.ts'
+import type { Model } from '../../models/model.ts'
 import { candidatePredictions } from '../../replay/candidate.ts'
 import { counterfactual } from '../../replay/counterfactual.ts'
 import { drift } from '../../replay/drift.ts'
 import { evaluate } from '../../replay/evaluate.ts'
 import { readingOf } from '../../replay/log-reading.ts'
 import { qualityReport } from '../../replay/quality.ts'
+import { shareOfModelPlaces } from '../../replay/recorded-tasks.ts'
+import { findRange } from '../../replay/replay-range.ts'
 import { trainingSet } from '../../replay/training-set.ts'
 import { hashedLogistic, hours, model, topology } from '../../topology/index.ts'
 import {
@@ -220,6 +223,38 @@ describe('a candidate', () => {
     const [there, here] = await answersOf(early)
     expect(there).toEqual(here)
     expect(there.size).toBe(length)
+  })
+})
+
+describe('a place of the log', () => {
+  test('is one of the task that has read the events of the model, whatever tasks the declaration makes', async () => {
+    const source = await several.source()
+    const { log, registry } = source
+    const range = { to: { kind: 'commit', sequence: 4 } } as const
+    const [fraud] = strictMarket.models
+    const share = await shareOfModelPlaces(range, strictMarket, fraud!, source)
+    expect(share).toMatchObject({ task: 'market-1-0', ordinal: 4 })
+    const { positions } = await findRange(range, { app: 'market', log, registry, share })
+    const rowsIn = async (declaration: Declaration) =>
+      (
+        await evaluate({
+          declaration,
+          log,
+          registry,
+          bootstrap: { resamples: 0 },
+          ...(positions && { positions }),
+        })
+      ).rows
+    expect(await rowsIn(strictMarket)).toBe(await rowsIn(market))
+    expect(await rowsIn(market)).toBeGreaterThan(0)
+    expect(await rowsIn(market)).toBeLessThan(events.refund.length)
+
+    expect(await shareOfModelPlaces(range, market, fraud!, await one.source())).toBeUndefined()
+    const early = { ...fraud!, trigger: payment, views: [customer] } as unknown as Model
+    await expect(shareOfModelPlaces(range, market, early, source)).rejects.toMatchObject({
+      code: 'position-unknown',
+      context: { position: '#4', expected: 'give times' },
+    })
   })
 })
 

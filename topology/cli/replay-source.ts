@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Declaration } from '../../models/declaration.ts'
 import { modelOf } from '../../replay/candidate.ts'
-import { hasModel, shareOfPlaces } from '../../replay/recorded-tasks.ts'
+import { shareOfModelPlaces } from '../../replay/recorded-tasks.ts'
 import type { RangeSource, ReplayRange } from '../../replay/replay-range.ts'
 import type { LogPlace } from '../runtime/folder-replay.ts'
 import { type Wiring, wire } from '../runtime/wire.ts'
@@ -71,7 +71,7 @@ export async function placesOfModel(
   { log, registry }: Wiring,
   model: string | undefined,
 ): Promise<RangeSource> {
-  const { name } = modelOf(declaration, model)
-  const share = await shareOfPlaces(range, declaration, log, { isMeant: hasModel(name) })
+  const asked = modelOf(declaration, model)
+  const share = await shareOfModelPlaces(range, declaration, asked, { log, registry })
   return { app: declaration.name, log, registry, share }
 }

@@ -1,5 +1,5 @@
 import type { Declaration } from '../../models/declaration.ts'
-import { hasModel, shareOfPlaces } from '../../replay/recorded-tasks.ts'
+import { shareOfModelPlaces, shareOfPlaces } from '../../replay/recorded-tasks.ts'
 import { findRange, type ReplayRange, timesOfRange } from '../../replay/replay-range.ts'
 import type { TrainingSetOptions, TrainingSetReport } from '../../replay/training-set.ts'
 import { wire } from './wire.ts'
@@ -38,10 +38,13 @@ export async function trainingSet({
   const place = { ...(data === undefined ? {} : { data }), ...(kafka === undefined ? {} : { kafka }) }
   const wiring = await wire({ ...place, app: declaration.name, now: Date.now, readOnly: true })
   try {
-    const { model: asked = declaration.models.length === 1 ? declaration.models[0]!.name : '' } = options
-    const share = await shareOfPlaces(between, declaration, wiring.log, {
-      isMeant: options.labels === undefined || options.model !== undefined ? hasModel(asked) : () => true,
-    })
+    const { models } = declaration
+    const model = options.model === undefined ? models[0] : models.find(({ name }) => name === options.model)
+    const isOfModel = options.labels === undefined || options.model !== undefined
+    const share =
+      isOfModel && model !== undefined
+        ? await shareOfModelPlaces(between, declaration, model, wiring)
+        : await shareOfPlaces(between, declaration, wiring.log, { isMeant: () => true })
     const source = { app: declaration.name, ...wiring, share }
     const range = await (options.labels === undefined ? findRange : timesOfRange)(between, source)
     return await trainingSetOf({
