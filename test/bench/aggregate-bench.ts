@@ -1,10 +1,17 @@
 import type { AnyObjectAggregate, ColumnAggregate } from '../../processors/aggregate/aggregate.ts'
+import { type Feature, forever, windowed, windowedObject } from '../../processors/feature/feature.ts'
+import { featureView } from '../../processors/feature/feature-view.ts'
+import { ViewState } from '../../processors/feature/view-state.ts'
 import { ByteWriter } from '../../state/contracts/byte-writer.ts'
+import { event } from '../../state/contracts/event.ts'
+import type { DatabaseWrite } from '../../state/store/database.ts'
 import { type InputKind, listedAggregates, vectorDimension } from '../support/aggregate-list.ts'
 
 /*
- * What one update and one merge of every aggregate cost, and how large a state
- * of so many events is. Each figure is the median of five rounds.
+ * What one update and one merge of every aggregate cost, how large a state of
+ * so many events is, and how large a key of the database that has one such
+ * state, for all time, and its newest event still apart. Each figure is the
+ * median of five rounds.
  *
  *     npm run bench:aggregates [-- --json]
  */
@@ -23,7 +30,9 @@ interface Cost {
   readonly updateNs: number
   readonly mergeNs: number
   readonly bytes: number
+  readonly keyBytes: number
 }
+type StateCost = Omit<Cost, 'aggregate' | 'keyBytes'>
 
 /** A fixed sequence in [0, 1): the same inputs in every run. */
 function fractions(): () => number {
@@ -67,7 +76,7 @@ function nsOf(count: number, work: () => void): number {
   return figures.sort((a, b) => a - b)[Math.floor(rounds / 2)]!
 }
 
-function costOfColumns({ folds }: ColumnAggregate, inputs: readonly number[]): Omit<Cost, 'aggregate'> {
+function costOfColumns({ folds }: ColumnAggregate, inputs: readonly number[]): StateCost {
   const places: number[] = []
   let width = 0
   for (const fold of folds) {
@@ -103,7 +112,7 @@ function costOfColumns({ folds }: ColumnAggregate, inputs: readonly number[]): O
   return { updateNs, mergeNs, bytes: width * 8 }
 }
 
-function costOfObject(aggregate: AnyObjectAggregate, inputs: readonly unknown[]): Omit<Cost, 'aggregate'> {
+function costOfObject(aggregate: AnyObjectAggregate, inputs: readonly unknown[]): StateCost {
   const fold = (from: number, to: number): unknown => {
     let state: unknown = aggregate.init()
     for (let event = from; event < to; event++) state = aggregate.add(state, inputs[event], atMs(event))
@@ -120,25 +129,52 @@ function costOfObject(aggregate: AnyObjectAggregate, inputs: readonly unknown[])
   }
 }
 
-const costs = listedAggregates.map(({ name, aggregate, input }): Cost => {
+/** An event of which only the time and the key are declared: features take the rest by functions. */
+const taken = event('taken', { of: 'int', at: 'timestamp' }, { key: 'of', time: 'at' })
+
+/** Bytes of a database entry, key and value, of a key with these events. */
+function keyBytesOf({ aggregate }: (typeof listedAggregates)[number], inputs: readonly unknown[]): number {
+  const take = (each: object): never => (each as { readonly input: never }).input
+  const feature: Feature =
+    aggregate.kind === 'columns'
+      ? windowed(aggregate, taken, take, { over: forever })
+      : windowedObject(aggregate, taken, take, { over: forever })
+  const view = featureView('one', {
+    entity: 'of',
+    owner: 'bench',
+    description: 'One aggregate over all time',
+    features: { feature },
+  })
+  const state = new ViewState(view)
+  for (const [index, input] of inputs.entries()) {
+    state.update(taken.topic, atMs(index), { of: 1_000_000, at: atMs(index), input })
+  }
+  const writes: DatabaseWrite[] = []
+  for (const store of state.stores) store.collect(writes)
+  return writes.reduce((bytes, { key, value }) => bytes + key.length + (value?.length ?? 0), 0)
+}
+
+const costs = listedAggregates.map((listed): Cost => {
+  const { name, aggregate, input } = listed
   const inputs = inputsOf(input)
   const cost =
     aggregate.kind === 'columns'
       ? costOfColumns(aggregate, inputs as readonly number[])
       : costOfObject(aggregate, inputs)
-  return { aggregate: name, ...cost }
+  return { aggregate: name, ...cost, keyBytes: keyBytesOf(listed, inputs) }
 })
 
 if (process.argv.includes('--json')) {
   for (const cost of costs) process.stdout.write(`${JSON.stringify(cost)}\n`)
 } else {
   const cells = [
-    ['aggregate', 'update ns', 'merge ns', 'state bytes'],
-    ...costs.map(({ aggregate, updateNs, mergeNs, bytes }) => [
+    ['aggregate', 'update ns', 'merge ns', 'state bytes', 'bytes a key'],
+    ...costs.map(({ aggregate, updateNs, mergeNs, bytes, keyBytes }) => [
       aggregate,
       updateNs.toFixed(1),
       mergeNs.toFixed(1),
       String(bytes),
+      String(keyBytes),
     ]),
   ]
   const widths = cells[0]!.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)))
