@@ -32,6 +32,9 @@ import type { Database } from '../state/store/database.ts'
 import { type ChangelogOptions, openChangelog } from './task-changelog.ts'
 import { commitPartition, taskIdOf } from './task-plan.ts'
 
+/** Says which partitions of which topics a part of a fold reads. */
+export type InputChoice = (topic: string, partition: number) => boolean
+
 export interface AssemblyOptions {
   readonly declaration: Declaration
   readonly log: Log
@@ -49,6 +52,8 @@ export interface AssemblyOptions {
   readonly onStep?: (step: CommitStep, sequence: number) => void
   /** Holds the task back for others that write its inputs. */
   readonly gate?: (engine: BoundEngineContracts) => InputGate
+  /** Reads these of its inputs alone: a part of a fold whose other parts are elsewhere. */
+  readonly reads?: InputChoice
   /** Keeps checkpoints on a topic of the log too, and restores the state from there. */
   readonly changelog?: ChangelogOptions
   /** A part that meets every record ahead of all others: it sees the views as they are before the record. */
@@ -144,7 +149,7 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
 
   const { share } = declaration
   const taskName = taskIdOf(declaration)
-  const inputs = taskInputs(declaration, events, partitionsOf, log)
+  const inputs = taskInputs(declaration, events, partitionsOf, log, options.reads)
   const views = new Map(declaration.views.map((view) => [view.name, new ViewState(view)]))
   const offsets = inputs.map(() => 0)
   const modelOutputs = {
@@ -302,6 +307,7 @@ function taskInputs(
   events: ReadonlyMap<string, BoundContract<object>>,
   partitionsOf: ReadonlyMap<string, number>,
   log: Log,
+  reads: InputChoice = () => true,
 ): TaskInput[] {
   const inputs: TaskInput[] = []
   const read = new Set<Contract>([
@@ -319,6 +325,7 @@ function taskInputs(
     const partitions =
       share?.partition === undefined ? Array.from({ length: count }, (_, at) => at) : [share.partition]
     for (const partition of partitions) {
+      if (!reads(topic, partition)) continue
       const spec = { topic, partition, rank, contract: events.get(contract.name)!, maxAheadMs }
       if (writers === undefined) {
         inputs.push(new TaskInput({ ...spec, index: inputs.length }, log))

@@ -3,9 +3,10 @@ import type { FeatureView } from '../processors/feature/feature-view.ts'
 import { collectCheckpoint, readCheckpoint } from '../state/commit/checkpoint.ts'
 import type { SchemaRegistry } from '../state/contracts/schema-registry.ts'
 import type { Log } from '../state/log/log.ts'
-import type { Database } from '../state/store/database.ts'
-import { type Assembly, assemble } from './assembly.ts'
+import type { Database, DatabaseWrite } from '../state/store/database.ts'
+import { type Assembly, assemble, type InputChoice } from './assembly.ts'
 import { DeclaredLog } from './backfill-log.ts'
+import { inputParts } from './backfill-parts.ts'
 import { layoutOfDeclaration } from './backfill-swap.ts'
 
 /** More views than this are not tried one by one: the whole is folded. */
@@ -61,7 +62,8 @@ export interface MergeOptions {
   readonly registry: SchemaRegistry
   /** The live state, opened by the engine that is about to start. */
   readonly database: Database
-  readonly shadow: Database
+  /** One, or the parts in which the views were folded. */
+  readonly shadows: readonly Database[]
 }
 
 /**
@@ -73,20 +75,28 @@ export interface MergeOptions {
  * without these views.
  */
 export async function mergeViews(options: MergeOptions): Promise<boolean> {
-  const { declaration, database, shadow } = options
+  const { declaration, database, shadows } = options
   const added = declaration.views.filter(({ name }) => options.added.includes(name))
   const base = await assembled(without(declaration, added), options, database)
   const live = await readCheckpoint(database, base.task.id)
   if (live?.layout !== base.layout) return false
-  const part = await assembled(onlyViews(declaration, added), options, shadow)
-  await base.recover()
-  await base.task.checkpoint()
-  await part.recover()
-  await part.task.checkpoint()
-  for (const { name } of part.graph.stores) {
+  const views = onlyViews(declaration, added)
+  const choices = inputParts(views, shadows.length)
+  const parts: Assembly[] = []
+  for (const [number, shadow] of shadows.entries()) {
+    parts.push(await assembled(views, options, shadow, shadows.length > 1 ? choices[number] : undefined))
+  }
+  for (const each of [base, ...parts]) {
+    await each.recover()
+    await each.task.checkpoint()
+  }
+  const names = parts[0]!.graph.stores.map(({ name }) => name)
+  for (const name of names) {
     await database.clear(name)
-    for await (const chunk of shadow.scan(name)) {
-      await database.write(chunk.map(({ key, value }) => ({ space: name, key, value })))
+    for (const shadow of shadows) {
+      for await (const chunk of shadow.scan(name)) {
+        await database.write(chunk.map(({ key, value }) => ({ space: name, key, value })))
+      }
     }
   }
   const whole = await assembled(declaration, options, database)
@@ -95,8 +105,11 @@ export async function mergeViews(options: MergeOptions): Promise<boolean> {
   const { streamTimeMs } = base.graph
   const place = { position: { sequence, offsets }, streamTimeMs, layout: whole.layout }
   // What a commit of answers alone has changed is in no checkpoint yet: it is collected here.
-  const stores = [...base.graph.stores, ...part.graph.stores]
-  await database.write(collectCheckpoint(base.task.id, place, stores))
+  const [part, ...others] = parts
+  const early: DatabaseWrite[] = []
+  for (const store of others.flatMap(({ graph }) => graph.stores)) store.collect(early)
+  const stores = [...base.graph.stores, ...part!.graph.stores]
+  await database.write(collectCheckpoint(base.task.id, place, stores, early))
   return true
 }
 
@@ -105,10 +118,11 @@ async function assembled(
   declaration: Declaration,
   { registry, log }: MergeOptions,
   database: Database,
+  reads?: InputChoice,
 ): Promise<Assembly> {
   const own = new DeclaredLog(log)
   const writer = await own.writer('backfill')
-  return assemble({ declaration, log: own, writer, registry, database })
+  return assemble({ declaration, log: own, writer, registry, database, ...(reads && { reads }) })
 }
 
 /** Inputs that only the added views have were never read by the live engine: it begins with them. */

@@ -32,6 +32,8 @@ export interface ReadyBackfill {
   readonly layout: string
   /** Present where the shadow holds these views alone, to be put beside the state instead of in its place. */
   readonly views?: readonly string[]
+  /** Parts in which these views were folded, each in a folder of its own; absent: one. */
+  readonly parts?: number
   /** Where the shadow is. */
   readonly folder: string
   /** Path of the module that declares it, where it is known. */
@@ -73,6 +75,12 @@ export const liveFolder = (data: string): string => join(data, readLive(data).fo
 /** Where the shadow of a data folder is. */
 export const shadowFolder = (data: string): string => join(data, shadowName(data))
 
+/** Where the parts of a shadow are. */
+export const shadowParts = (data: string, parts = 1): readonly string[] =>
+  parts === 1
+    ? [shadowFolder(data)]
+    : Array.from({ length: parts }, (_, part) => join(shadowFolder(data), `part-${part}-of-${parts}`))
+
 const shadowName = (data: string): string =>
   stateFolders.find((name) => name !== readLive(data).folder) ?? stateFolders[1]
 
@@ -85,13 +93,14 @@ export const readyBackfill = (data: string): ReadyBackfill | undefined =>
 
 /** Makes the shadow the state of the next start with the same declaration. */
 export function markReady(data: string, ready: Omit<ReadyBackfill, 'folder'>): void {
-  const { layout, views, module, replaced, isAsked } = ready
+  const { layout, views, parts, module, replaced, isAsked } = ready
   mkdirSync(backfillFolder(data), { recursive: true })
   rmSync(failedFile(data), { force: true })
   const content: ReadyBackfill = {
     layout,
     folder: shadowName(data),
     ...(views === undefined ? {} : { views }),
+    ...(parts === undefined ? {} : { parts }),
     ...(module === undefined ? {} : { module }),
     ...(replaced === undefined ? {} : { replaced }),
     ...(isAsked === undefined ? {} : { isAsked }),

@@ -11,6 +11,7 @@ import type { Database } from '../state/store/database.ts'
 import { type Assembly, assemble } from './assembly.ts'
 import { DeclaredLog } from './backfill-log.ts'
 import { addedViews, onlyViews } from './backfill-merge.ts'
+import { inputParts } from './backfill-parts.ts'
 import { layoutOfDeclaration } from './backfill-swap.ts'
 
 export interface BackfillOptions {
@@ -20,6 +21,8 @@ export interface BackfillOptions {
   readonly registry: SchemaRegistry
   /** The shadow: never the live engine's. It goes on from the checkpoint that it holds. */
   readonly database: Database
+  /** One of so many parts of a fold of views alone; the others are folded elsewhere. */
+  readonly part?: { readonly number: number; readonly of: number }
   /** Ends the fold after the batch in hand; what is folded is kept in a checkpoint. */
   readonly signal?: AbortSignal
   /** Goes on following the live engine's commits until `signal`. */
@@ -77,7 +80,11 @@ export interface BackfillEstimate {
 }
 
 /** What has to be folded: the views that are new, where they are all that is new, else the whole declaration. */
-async function planned({ declaration, log, registry }: BackfillOptions): Promise<{
+async function planned({
+  declaration,
+  log,
+  registry,
+}: Pick<BackfillOptions, 'declaration' | 'log' | 'registry'>): Promise<{
   readonly declaration: Declaration
   readonly layout: string
   readonly views?: readonly string[]
@@ -134,7 +141,21 @@ class Shadow {
       checkpointMs: seconds(5),
       ...(checkpointEvents === undefined ? {} : { checkpointEvents }),
     }
-    const assembly = await assemble({ declaration, log, writer, registry, database, task })
+    const { part } = options
+    const parts = part && views === undefined ? [] : inputParts(declaration, part?.of ?? 1)
+    const reads = part && parts[part.number]
+    if (part !== undefined && (reads === undefined || parts.length !== part.of)) {
+      throw new RangeError(`part ${part.number} of ${part.of}: there are ${parts.length}`)
+    }
+    const assembly = await assemble({
+      declaration,
+      log,
+      writer,
+      registry,
+      database,
+      task,
+      ...(reads && { reads }),
+    })
     return new Shadow(assembly, { ...options, log }, layout, views)
   }
 
@@ -257,6 +278,15 @@ class Shadow {
   #lastCommit(): Promise<CommitEvent | undefined> {
     return lastCommit(this.#options.log, this.#contract)
   }
+}
+
+/** Parts in which a backfill can be folded at once, so many at most: more than one only of views alone. */
+export async function backfillParts(
+  options: Pick<BackfillOptions, 'declaration' | 'log' | 'registry'>,
+  most: number,
+): Promise<number> {
+  const { declaration, views } = await planned(options)
+  return views === undefined ? 1 : inputParts(declaration, most).length
 }
 
 /**

@@ -186,6 +186,10 @@ function partsOfKey(view: FeatureView, { name, keyFields }: Contract): readonly 
   return parts.length > 0 && parts.every((part) => part !== undefined) ? parts : undefined
 }
 
+/** Whether all events of this kind about one entity are on one partition. */
+export const isByPartition = (view: FeatureView, source: Contract): boolean =>
+  partsOfKey(view, source) !== undefined
+
 /** Equal for events whose equal keys are equal bytes, and so on the same partition. */
 const keyBytesOf = ({ keyFormat, keySchema }: Contract): string => JSON.stringify([keyFormat, keySchema])
 

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { BackfillEstimate } from '../../replay/backfill.ts'
@@ -20,6 +21,8 @@ export interface BackfillCommandOptions {
   readonly follow?: boolean
   readonly cancel?: boolean
   readonly swap?: boolean
+  /** Most processes at once. */
+  readonly threads?: number
 }
 
 /** What became of asking a running engine to take it. */
@@ -58,6 +61,7 @@ export async function backfillCommand(options: BackfillCommandOptions): Promise<
     topology,
     data,
     follow,
+    threads: options.threads ?? availableParallelism(),
     ...(module === undefined ? {} : { module }),
     ...(running === undefined ? {} : { replaced: running }),
     ...(swap ? { isAsked: true } : {}),

@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Declaration } from '../../models/declaration.ts'
 import {
@@ -6,6 +7,7 @@ import {
   type BackfillOptions,
   type BackfillReport,
   backfill,
+  backfillParts,
   estimateBackfill,
 } from '../../replay/backfill.ts'
 import { mergeViews } from '../../replay/backfill-merge.ts'
@@ -19,6 +21,7 @@ import {
   type ReadyBackfill,
   readyBackfill,
   shadowFolder,
+  shadowParts,
   unmarkReady,
   viewsToMerge,
 } from '../../replay/backfill-swap.ts'
@@ -27,6 +30,8 @@ import { shareOfPlaces } from '../../replay/recorded-tasks.ts'
 import { type ReplayRange, timesOfRange } from '../../replay/replay-range.ts'
 import { ViewRegistry } from '../../replay/view-registry.ts'
 import { isEngineError } from '../../state/contracts/engine-error.ts'
+import type { Database } from '../../state/store/database.ts'
+import { foldInProcesses } from './backfill-processes.ts'
 import { openStateFolder, type Wiring, wire } from './wire.ts'
 import type { KafkaWiring } from './wire-kafka.ts'
 
@@ -119,9 +124,12 @@ export async function folderBackfill({
   replaced,
   isAsked,
   signal,
+  threads = 1,
   ...options
-}: OfFolder &
-  Pick<ReadyBackfill, 'module' | 'replaced' | 'isAsked'> &
+}: OfFolder & {
+  /** Most processes that fold at once, where views alone are new; more than one need the `module`. */
+  readonly threads?: number
+} & Pick<ReadyBackfill, 'module' | 'replaced' | 'isAsked'> &
   Pick<
     BackfillOptions,
     'signal' | 'follow' | 'checkpointEvents' | 'onProgress'
@@ -132,13 +140,28 @@ export async function folderBackfill({
   const signals = [cancelled.signal, ...(signal === undefined ? [] : [signal])]
   try {
     unmarkReady(data)
-    const database = await openStateFolder(shadowFolder(data))
+    const ended = AbortSignal.any(signals)
+    const most = module === undefined ? 1 : threads
+    const parts = most > 1 ? await backfillParts({ declaration, log, registry }, most) : 1
     let report: BackfillReport
-    try {
-      const ended = AbortSignal.any(signals)
-      report = await backfill({ declaration, log, registry, database, elapsedMs, signal: ended, ...options })
-    } finally {
-      await database.close()
+    if (parts > 1) {
+      const { follow = false, ...rest } = options
+      report = await foldInProcesses({ ...rest, follow, module: module!, data, parts, signal: ended })
+    } else {
+      const database = await openStateFolder(shadowFolder(data))
+      try {
+        report = await backfill({
+          declaration,
+          log,
+          registry,
+          database,
+          elapsedMs,
+          signal: ended,
+          ...options,
+        })
+      } finally {
+        await database.close()
+      }
     }
     if (isCancelled(data)) {
       discardBackfill(data)
@@ -150,6 +173,7 @@ export async function folderBackfill({
       markReady(data, {
         layout,
         ...(views && { views }),
+        ...(parts > 1 && { parts }),
         ...(module && { module }),
         ...(replaced && { replaced }),
         ...(isAsked && { isAsked }),
@@ -171,12 +195,13 @@ export async function mergeBackfill(
   const added = await viewsToMerge(data, declaration)
   const ready = readyBackfill(data)
   if (added === undefined || ready === undefined) return false
-  const shadow = await openStateFolder(shadowFolder(data))
+  const shadows: Database[] = []
   let isMerged: boolean
   try {
-    isMerged = await mergeViews({ declaration, added, log, registry, database, shadow })
+    for (const path of shadowParts(data, ready.parts)) shadows.push(await openStateFolder(path))
+    isMerged = await mergeViews({ declaration, added, log, registry, database, shadows })
   } finally {
-    await shadow.close()
+    for (const shadow of shadows) await shadow.close()
   }
   if (isMerged) makeLive(data, ready)
   // Where it does not fit, the state is of another fold, and this shadow fits none that comes.
@@ -212,11 +237,14 @@ export async function cancelBackfill(data: string): Promise<boolean> {
   const live = liveFolder(data)
   askToCancel(data)
   for (const startedMs = elapsedMs(); ; ) {
-    const path = shadowFolder(data)
-    if (!existsSync(path)) break
+    const shadow = shadowFolder(data)
+    if (!existsSync(shadow)) break
     try {
+      const parts = readdirSync(shadow).filter((name) => name.startsWith('part-'))
       // Whoever works on it holds its state.
-      await (await openStateFolder(path)).close()
+      for (const path of parts.length > 0 ? parts.map((part) => join(shadow, part)) : [shadow]) {
+        await (await openStateFolder(path)).close()
+      }
       break
     } catch (error) {
       if (!isEngineError(error, 'store-locked') || elapsedMs() - startedMs > endWithinMs) throw error

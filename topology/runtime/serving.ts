@@ -41,7 +41,7 @@ export function servingOf(
   return {
     requests,
     commitTimes,
-    assemble: (declaration, database, isServing) =>
+    assemble: (declaration, database, isServing, reads) =>
       assemble({
         declaration,
         ...(options.gate === undefined ? {} : { gate: (own) => options.gate!(log, own) }),
@@ -49,6 +49,7 @@ export function servingOf(
         writer,
         registry,
         database,
+        ...(reads === undefined ? {} : { reads }),
         onPrediction(prediction) {
           if (isServing()) requests.made(prediction)
         },

@@ -1,7 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Declaration } from '../../models/declaration.ts'
-import type { Assembly } from '../../replay/assembly.ts'
+import type { Assembly, InputChoice } from '../../replay/assembly.ts'
 import { mergeViews, onlyViews } from '../../replay/backfill-merge.ts'
+import { inputParts } from '../../replay/backfill-parts.ts'
 import {
   discardBackfill,
   layoutOfDeclaration,
@@ -9,6 +10,7 @@ import {
   type ReadyBackfill,
   readyBackfill,
   shadowFolder,
+  shadowParts,
 } from '../../replay/backfill-swap.ts'
 import { CommitFollower } from '../../replay/commit-follower.ts'
 import { ViewRegistry } from '../../replay/view-registry.ts'
@@ -70,7 +72,12 @@ export interface SwapHost {
   readonly generation: Generation
   readonly now: () => number
   /** `isServing` tells whether callers wait for what it makes. */
-  assemble(declaration: Declaration, database: Database, isServing: () => boolean): Promise<Assembly>
+  assemble(
+    declaration: Declaration,
+    database: Database,
+    isServing: () => boolean,
+    reads?: InputChoice,
+  ): Promise<Assembly>
   /** Runs something while the loop stands still between two batches. */
   betweenBatches<Result>(work: () => Promise<Result>): Promise<Result>
   /** From now on the loop and everybody who asks work with this assembly. */
@@ -199,42 +206,53 @@ async function mergeState(
   const { wiring, generation } = host
   const { onStep = () => {} } = options
   const { database } = generation
-  const shadow = await wiring.openState(shadowFolder(host.data!))
+  const shadows: Database[] = []
   try {
+    for (const path of shadowParts(host.data!, ready.parts)) shadows.push(await wiring.openState(path))
     const views = declaration.views.filter(({ name }) => ready.views.includes(name))
-    const part = await host.betweenBatches(() =>
-      host.assemble(onlyViews(declaration, views), shadow, () => false),
-    )
-    const follower = new CommitFollower(part, wiring.log, () => {})
-    await follower.open()
-    await nearlyCatchUp(follower, options)
+    const choices = inputParts(onlyViews(declaration, views), shadows.length)
+    const parts: { readonly assembly: Assembly; readonly follower: CommitFollower }[] = []
+    for (const [number, shadow] of shadows.entries()) {
+      const reads = shadows.length > 1 ? choices[number] : undefined
+      const assembly = await host.betweenBatches(() =>
+        host.assemble(onlyViews(declaration, views), shadow, () => false, reads),
+      )
+      const follower = new CommitFollower(assembly, wiring.log, () => {})
+      await follower.open()
+      parts.push({ assembly, follower })
+    }
+    // The second round takes what came while the others caught up.
+    for (const { follower } of [...parts, ...parts]) await nearlyCatchUp(follower, options)
     onStep('followed')
     return await host.betweenBatches(async () => {
       const startedMs = performance.now()
       await settled(generation)
       onStep('held')
-      const before = follower.followed.records
-      await follower.catchUp()
-      await part.task.checkpoint()
+      const records = () => parts.reduce((sum, { follower }) => sum + follower.followed.records, 0)
+      const before = records()
+      for (const { assembly, follower } of parts) {
+        await follower.catchUp()
+        await assembly.task.checkpoint()
+      }
       // Everything of the old topology is in its database then, at this position.
       await generation.assembly.task.checkpoint()
       onStep('caught-up')
       refuseIfGivenUp(host, options, ready)
-      makeLive(host.data!, ready, part.task.position.sequence)
+      makeLive(host.data!, ready, parts[0]!.assembly.task.position.sequence)
       onStep('live')
       const { log, registry } = wiring
-      const isMerged = await mergeViews({ declaration, added: ready.views, log, registry, database, shadow })
+      const isMerged = await mergeViews({ declaration, added: ready.views, log, registry, database, shadows })
       if (!isMerged) throw new RangeError('the live state is not that of the topology without these views')
       const assembly = await host.assemble(declaration, database, () => true)
       await assembly.task.open()
-      const report = { followed: before, followedHeld: follower.followed.records - before }
+      const report = { followed: before, followedHeld: records() - before }
       return {
         database,
         report: await announce(host, declaration, assembly, database, { startedMs, onStep, report }),
       }
     })
   } finally {
-    await shadow.close()
+    for (const shadow of shadows) await shadow.close()
   }
 }
 

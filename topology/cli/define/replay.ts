@@ -176,6 +176,11 @@ Example:
     )
     .option('--skip-refused', 'with --file: bring the good rows in although others do not fit')
     .option('--follow', 'go on following the running engine until ^C')
+    .option(
+      '--threads <number>',
+      'where only views are new: most processes that fold at once (default: one a core)',
+      wholeNumber(1, 256),
+    )
     .option('--swap', 'then have the running engine go on with it, at one position of the log')
     .option('--cancel', 'end the backfill of this folder, take --swap back, and remove what was folded')
     .addHelpText(
