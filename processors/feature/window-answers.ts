@@ -15,38 +15,46 @@ export interface WindowAnswer {
   readonly default: number
 }
 
-const forms = {
-  column: 1,
-  sum: 2,
-  mean: 3,
-} satisfies Record<AnswerForm, number>
+/** Of a feature: its window, up to two columns, and its place. */
+const window = 0
+const first = 1
+const second = 2
+const place = 3
+const width = 4
+
+/** Features that are answered in the same way, their numbers one behind the other. */
+interface Alike {
+  readonly numbers: Int32Array
+  readonly defaults: Float64Array
+}
+
+const alike = (answers: readonly WindowAnswer[], form: AnswerForm): Alike => {
+  const those = answers.filter(({ aggregate }) => aggregate.form === form)
+  return {
+    numbers: Int32Array.from(
+      those.flatMap((each) => [each.window, each.at[0]!, each.at[1] ?? 0, each.place]),
+    ),
+    defaults: Float64Array.from(those, (each) => each.default),
+  }
+}
 
 /**
- * Answers the windowed features of a vector, all at once. The common forms are
- * called by name, where a call through the aggregate, and a number in memory
- * for what it returns, would cost as much as the windows' merging.
+ * Answers the windowed features of a vector, all at once. Those of the common
+ * forms are answered form by form, each in a loop of its own: a call through
+ * the aggregate, or a choice for every feature, would cost as much as the
+ * windows' merging.
  */
 export class WindowAnswers {
-  readonly #count: number
-  readonly #aggregates: readonly ColumnAggregate[]
-  readonly #ats: readonly (readonly number[])[]
-  readonly #forms: Int32Array
-  readonly #windows: Int32Array
-  readonly #first: Int32Array
-  readonly #second: Int32Array
-  readonly #places: Int32Array
-  readonly #defaults: Float64Array
+  readonly #columns: Alike
+  readonly #sums: Alike
+  readonly #means: Alike
+  readonly #others: readonly WindowAnswer[]
 
   constructor(answers: readonly WindowAnswer[]) {
-    this.#count = answers.length
-    this.#aggregates = answers.map(({ aggregate }) => aggregate)
-    this.#ats = answers.map(({ at }) => at)
-    this.#forms = Int32Array.from(answers, ({ aggregate: { form } }) => (form ? forms[form] : 0))
-    this.#windows = Int32Array.from(answers, ({ window }) => window)
-    this.#first = Int32Array.from(answers, ({ at }) => at[0] ?? 0)
-    this.#second = Int32Array.from(answers, ({ at }) => at[1] ?? 0)
-    this.#places = Int32Array.from(answers, ({ place }) => place)
-    this.#defaults = Float64Array.from(answers, (answer) => answer.default)
+    this.#columns = alike(answers, 'column')
+    this.#sums = alike(answers, 'sum')
+    this.#means = alike(answers, 'mean')
+    this.#others = answers.filter(({ aggregate }) => aggregate.form === undefined)
   }
 
   /**
@@ -54,24 +62,55 @@ export class WindowAnswers {
    * how much was merged into window w: of nothing, the answer is null.
    */
   write(rows: Float64Array, merged: Int32Array, queryMs: TimestampMs, into: Float64Array, at: number): void {
-    for (let index = 0; index < this.#count; index++) {
-      const value = merged[this.#windows[index]!] === 0 ? Number.NaN : this.#answer(index, rows, queryMs)
-      // Neither null nor an infinity.
-      into[at + this.#places[index]!] = value - value === 0 ? value : this.#defaults[index]!
+    writeColumns(this.#columns, rows, merged, into, at)
+    writeSums(this.#sums, rows, merged, into, at)
+    writeMeans(this.#means, rows, merged, into, at)
+    for (const each of this.#others) {
+      const value = merged[each.window] === 0 ? Number.NaN : each.aggregate.finish(rows, each.at, queryMs)
+      into[at + each.place] = value - value === 0 ? value : each.default
     }
   }
+}
 
-  #answer(index: number, rows: Float64Array, queryMs: TimestampMs): number {
-    const first = this.#first[index]!
-    switch (this.#forms[index]) {
-      case forms.column:
-        return rows[first]!
-      case forms.sum:
-        return sumAt(rows, first, this.#second[index]!, Number.NaN)
-      case forms.mean:
-        return meanAt(rows, first, this.#second[index]!)
-      default:
-        return this.#aggregates[index]!.finish(rows, this.#ats[index]!, queryMs)
-    }
+function writeColumns(
+  { numbers, defaults }: Alike,
+  rows: Float64Array,
+  merged: Int32Array,
+  into: Float64Array,
+  at: number,
+): void {
+  for (let each = 0, index = 0; index < defaults.length; each += width, index++) {
+    const value = rows[numbers[each + first]!]!
+    // Neither null nor an infinity.
+    const isThere = merged[numbers[each + window]!] !== 0 && value - value === 0
+    into[at + numbers[each + place]!] = isThere ? value : defaults[index]!
+  }
+}
+
+function writeSums(
+  { numbers, defaults }: Alike,
+  rows: Float64Array,
+  merged: Int32Array,
+  into: Float64Array,
+  at: number,
+): void {
+  for (let each = 0, index = 0; index < defaults.length; each += width, index++) {
+    const value = sumAt(rows, numbers[each + first]!, numbers[each + second]!, Number.NaN)
+    const isThere = merged[numbers[each + window]!] !== 0 && value - value === 0
+    into[at + numbers[each + place]!] = isThere ? value : defaults[index]!
+  }
+}
+
+function writeMeans(
+  { numbers, defaults }: Alike,
+  rows: Float64Array,
+  merged: Int32Array,
+  into: Float64Array,
+  at: number,
+): void {
+  for (let each = 0, index = 0; index < defaults.length; each += width, index++) {
+    const value = meanAt(rows, numbers[each + first]!, numbers[each + second]!)
+    const isThere = merged[numbers[each + window]!] !== 0 && value - value === 0
+    into[at + numbers[each + place]!] = isThere ? value : defaults[index]!
   }
 }
