@@ -126,22 +126,21 @@ export function refuseSwap(data: string, detail: string): void {
   writeWhole(failedFile(data), { detail })
 }
 
-/** Asks a backfill of another process to end, and a running engine not to take the shadow any more. */
-export function askToCancel(data: string): void {
-  if (!existsSync(backfillFolder(data))) return
+/** Asks a backfill of another process to end, and a running engine not to take the shadow any more. Returns whether there is one. */
+export function askToCancel(data: string): boolean {
+  if (!existsSync(backfillFolder(data))) return false
   rmSync(readyFile(data), { force: true })
   writeFileSync(cancelFile(data), '')
+  return true
 }
 
 /** Whether somebody asked the backfill of this folder to end. */
 export const isCancelled = (data: string): boolean => existsSync(cancelFile(data))
 
-/** Throws a shadow away. Returns whether there was one. */
-export function discardBackfill(data: string): boolean {
-  const found = existsSync(backfillFolder(data))
+/** Throws a shadow away. */
+export function discardBackfill(data: string): void {
   removeShadow(data)
   rmSync(backfillFolder(data), { recursive: true, force: true })
-  return found
 }
 
 /** A part of a state is none: it goes out of sight before it is removed. */

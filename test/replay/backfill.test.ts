@@ -15,8 +15,9 @@ import type { Database } from '../../state/store/database.ts'
 import { memoryDatabase } from '../../state/store/memory/memory-database.ts'
 import { openRocksdbDatabase } from '../../state/store/rocksdb/rocksdb-database.ts'
 import { Engine } from '../../topology/index.ts'
+import { cancelBackfill } from '../../topology/runtime/folder-replay.ts'
 import { wire } from '../../topology/runtime/wire.ts'
-import { headwater } from '../support/command-line.ts'
+import { headwater, start } from '../support/command-line.ts'
 import { outcome, type ShopEvent, shop, shopEvents } from '../support/shop-topology.ts'
 import { shopWithHabits, widerShop } from '../support/wider-shop.ts'
 
@@ -272,7 +273,14 @@ describe('a backfill of a declaration that has views more and nothing else', () 
           ++writes === cut ? Promise.reject(new Error('cut off')) : wiring.database.write(batch),
       }
       const { log, registry } = wiring
-      const merging = mergeViews({ declaration, added: ['habits'], log, registry, database, shadow })
+      const merging = mergeViews({
+        declaration,
+        added: ['habits'],
+        log,
+        registry,
+        database,
+        shadows: [shadow],
+      })
       await expect(merging).rejects.toThrow('cut off')
       await shadow.close()
       await wiring.close()
@@ -333,6 +341,74 @@ describe('headwater replay backfill', () => {
     const cancelled = await headwater([...command, '--cancel', '--json'])
     expect([cancelled.code, cancelled.out]).toEqual([0, '{"cancelled":true}\n'])
     expect(existsSync(join(data, 'backfill'))).toBe(false)
+  })
+})
+
+describe('a backfill in several processes', () => {
+  const moduleOf = () => {
+    const module = join(root, 'habits.ts')
+    const support = new URL('../support/wider-shop.ts', import.meta.url)
+    writeFileSync(module, `export { shopWithHabits as default } from '${support.href}'\n`)
+    return module
+  }
+  const partsOf = (data: string) => readdirSync(shadowFolder(data)).filter((name) => name.startsWith('part-'))
+
+  test('gives the state that one gives, at the next start', async () => {
+    const data = folder()
+    const live = await started(data, shopEvents(900, 8))
+    const command = ['replay', 'backfill', '--data', data, '--topology', moduleOf(), '--json']
+    const done = await headwater([...command, '--threads', '3'])
+    const total = live.assembly.task.position.offsets.reduce((sum, each) => sum + each, 0)
+    expect([done.code, done.errors]).toEqual([0, ''])
+    expect(JSON.parse(done.out)).toMatchObject({ outcome: 'ready', views: ['habits'] })
+    expect(JSON.parse(done.out).records).toBeLessThan(total)
+    expect(readyBackfill(data)?.parts).toBe(3)
+    expect(partsOf(data)).toHaveLength(3)
+    await append(live, shopEvents(1_000, 8).slice(900))
+    await live.caughtUp()
+    await live.close()
+    const { engine, notices } = await reopened(data, shopWithHabits)
+    expect(notices).toEqual(['the state has the views of the backfill now'])
+    await engine.close()
+    expect(await isSound(data, shopWithHabits)).toBe(true)
+  })
+
+  test('is taken by a running engine', async () => {
+    const data = folder()
+    const live = await started(data, shopEvents(600, 8))
+    const command = ['replay', 'backfill', '--data', data, '--topology', moduleOf(), '--threads', '2']
+    const done = await headwater(command)
+    expect([done.code, done.errors]).toEqual([0, expect.any(String)])
+    await append(live, shopEvents(700, 8).slice(600))
+    const { followed, followedHeld } = await live.swap(shopWithHabits)
+    expect(followed + followedHeld).toBeGreaterThan(0)
+    await append(live, shopEvents(800, 8).slice(700))
+    await live.caughtUp()
+    await live.close()
+    expect(await isSound(data, shopWithHabits)).toBe(true)
+  })
+
+  test('killed with SIGKILL ends them all, and goes on where they stood; cancelled it ends them and leaves nothing', async () => {
+    const data = folder()
+    await (await started(data, shopEvents(1_500, 8))).close()
+    const command = ['replay', 'backfill', '--data', data, '--topology', moduleOf(), '--threads', '2']
+    const following = start([...command, '--follow'])
+    await following.seen(/backfilling/)
+    following.child.kill('SIGKILL')
+    await following.ended
+    // Those that were left behind hold their parts to their end.
+    let again = await headwater([...command, '--json'])
+    for (let tries = 0; again.code !== 0 && tries < 50; tries++)
+      again = await headwater([...command, '--json'])
+    expect(JSON.parse(again.out)).toMatchObject({ outcome: 'ready' })
+    expect(await cancelBackfill(data)).toBe(true)
+
+    const other = start([...command, '--follow'])
+    await other.seen(/backfilling/)
+    expect(await cancelBackfill(data)).toBe(true)
+    const ended = await other.ended
+    expect([ended.code, ended.out]).toEqual([1, expect.stringContaining('cancelled')])
+    expect(readdirSync(data).sort()).toEqual(['log', 'state'])
   })
 })
 

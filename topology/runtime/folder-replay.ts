@@ -235,7 +235,7 @@ const endWithinMs = 30_000
  */
 export async function cancelBackfill(data: string): Promise<boolean> {
   const live = liveFolder(data)
-  askToCancel(data)
+  const found = askToCancel(data)
   for (const startedMs = elapsedMs(); ; ) {
     const shadow = shadowFolder(data)
     if (!existsSync(shadow)) break
@@ -251,5 +251,6 @@ export async function cancelBackfill(data: string): Promise<boolean> {
       await pause(cancelLookMs)
     }
   }
-  return discardBackfill(data) && liveFolder(data) === live
+  discardBackfill(data)
+  return found && liveFolder(data) === live
 }
