@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Declaration } from '../../models/declaration.ts'
 import movies from '../../topology/examples/movies/topology.ts'
 import { Engine } from '../../topology/index.ts'
+import { benchBackfill } from './backfill-bench.ts'
 import { fraudTopology } from './fraud-topology.ts'
 import { type PeerRun, runPeer } from './peer-program.ts'
 import { type StageTime, stageTimes } from './stage-profile.ts'
@@ -22,6 +23,7 @@ import { fdatasyncTimes, plainLoopMicros, quantile } from './yardsticks.ts'
  * loop that folds as many numbers into a Map. Machines differ; ratios less so.
  * P7 (100,000 questions of exact windows and their 300 largest values) stands
  * beside the same by DuckDB and numpy, where their programs can be run.
+ * The job "backfill" folds views over a log that was written without them.
  * With --stages one more run of each job, under the profiler, says where the
  * time goes.
  */
@@ -202,5 +204,6 @@ for (const job of jobs) {
 }
 if (args.includes('--stages')) for (const job of jobs) await printStages(job)
 if ('P7'.includes(only)) printQueries()
+if ('backfill'.includes(only)) await benchBackfill(runs)
 if (path === undefined && jobs.length > 0)
   process.stdout.write('\nP2A and P2B were left out: give the path of transactions.csv.gz\n')
