@@ -59,6 +59,10 @@ export async function auditCommand(options: AuditCommandOptions): Promise<number
       process.stdout.write(
         `${count(report.predictions)} predictions recomputed at their positions, ${count(report.mismatches)} mismatches\n`,
       )
+      if (report.ofOthers !== undefined) {
+        const text = `${count(report.ofOthers)} were made by other topologies, before or behind a swap: name those with --topology`
+        process.stdout.write(`  ${text}\n`)
+      }
       for (const { task, predictions, mismatches } of report.tasks ?? []) {
         process.stdout.write(
           `  ${task}: ${count(predictions)} predictions, ${count(mismatches)} mismatches\n`,

@@ -164,6 +164,55 @@ describe.each([
   })
 })
 
+describe('a running engine swapped again and again', () => {
+  test('there and back under load, ended without a checkpoint between, has each topology answer for its own', async () => {
+    const data = folder()
+    const events = shopEvents(500, 11)
+    let engine = await Engine.open({ topology: shop, data, now, task: { batchRecords: 30 } })
+    engine.run()
+    let sent = 0
+    const send = async (to: number) => {
+      while (sent < to) {
+        const [name, value] = events[sent++]!
+        if (name === 'visit') await engine.predict('buys', value)
+        else await engine.append(name, [value])
+      }
+    }
+    await send(60)
+    let last: Declaration = shop
+    for (const next of [widerShop, shopWithHabits, shop, widerShop]) {
+      let isSwapped = false
+      const sending = (async () => {
+        while (!isSwapped && sent < events.length) await send(sent + 1)
+      })()
+      await folderBackfill({ topology: next, data })
+      await engine.swap(next)
+      isSwapped = true
+      await sending
+      await send(Math.min(events.length, sent + 10))
+      await engine.caughtUp()
+      const digest = await engine.digest()
+      await engine.abort()
+      engine = await Engine.open({ topology: next, data, now })
+      expect(await engine.digest()).toBe(digest)
+      engine.run()
+      last = next
+    }
+    await send(events.length)
+    await engine.caughtUp()
+    expect(await answeredOf(engine)).toEqual(requestsOf(events))
+    await engine.close()
+    expect(await isSound(data, last)).toBe(true)
+    const audits = [
+      await audited(data, shop),
+      await audited(data, widerShop),
+      await audited(data, shopWithHabits),
+    ]
+    expect(audits.map(({ mismatches }) => mismatches)).toEqual([0, 0, 0])
+    expect(audits.reduce((sum, { predictions }) => sum + predictions, 0)).toBe(requestsOf(events).length)
+  })
+})
+
 describe('a swap that kill -9 cuts off', () => {
   const child = fileURLToPath(new URL('../../support/swap-child.ts', import.meta.url))
 
