@@ -80,6 +80,7 @@ export { intervalJoin } from '../processors/join/interval-join.ts'
 export { streamStreamJoin } from '../processors/join/stream-stream-join.ts'
 export { asOfJoin, globalTableJoin, streamTableJoin } from '../processors/join/stream-table-join.ts'
 export { tableTableJoin } from '../processors/join/table-table-join.ts'
+export type { CallFunction, EnrichAsyncOptions } from '../processors/stream/async-call.ts'
 export { branch } from '../processors/stream/branch.ts'
 export { deduplicate } from '../processors/stream/deduplicate.ts'
 export { filter } from '../processors/stream/filter.ts'
@@ -138,9 +139,11 @@ export {
 export { Engine, type EngineOptions } from './runtime/engine.ts'
 export {
   cancelBackfill,
+  type FolderBackfillReport as BackfillReport,
   folderBackfill as backfill,
   folderBackfillEstimate as estimateBackfill,
   folderQuality as qualityReport,
 } from './runtime/folder-replay.ts'
 export { type FolderTrainingSetOptions, trainingSet } from './runtime/folder-training-set.ts'
+export type { SwapOptions, SwapReport, SwapStep } from './runtime/swap.ts'
 export { type TopologyOptions, topology } from './topology.ts'
