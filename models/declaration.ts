@@ -1,4 +1,5 @@
 import type { FeatureView } from '../processors/feature/feature-view.ts'
+import type { AsyncCall } from '../processors/stream/async-call.ts'
 import type { DeclaredStream } from '../processors/stream/stream.ts'
 import type { Contract } from '../state/contracts/contract.ts'
 import type { DurationMs } from '../state/contracts/units.ts'
@@ -41,6 +42,8 @@ export interface Declaration {
   readonly views: readonly FeatureView[]
   readonly models: readonly Model[]
   readonly streams: readonly DeclaredStream[]
+  /** Calls outside whose answers are events; made beside the task, by the first of several. */
+  readonly calls?: readonly AsyncCall[]
   /** What events and features must be like, each subject once. */
   readonly expectations: readonly Expectations[]
   /** Partitions of an event's topic that does not say itself. */

@@ -73,7 +73,8 @@ export function tasksOf(declaration: Declaration): readonly Declaration[] {
       // Rows that come in from outside come in once.
       const sources = share.ordinal === 0 ? declaration.sources : []
       const tryIt = share.ordinal === 0 ? declaration.tryIt : []
-      return { ...stage.declaration, sources, tryIt, share }
+      const calls = share.ordinal === 0 ? (declaration.calls ?? []) : []
+      return { ...stage.declaration, sources, calls, tryIt, share }
     }),
   )
 }

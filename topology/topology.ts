@@ -2,7 +2,7 @@ import type { Declaration, Source } from '../models/declaration.ts'
 import type { Model } from '../models/model.ts'
 import type { Expectations } from '../models/quality/expectation.ts'
 import type { FeatureView } from '../processors/feature/feature-view.ts'
-import type { DeclaredStream } from '../processors/stream/stream.ts'
+import type { DeclaredStream, Lineage } from '../processors/stream/stream.ts'
 import type { Contract } from '../state/contracts/contract.ts'
 import type { DurationMs } from '../state/contracts/units.ts'
 import { days, minutes, seconds } from '../state/contracts/units.ts'
@@ -13,6 +13,11 @@ export interface TopologyOptions {
   readonly models?: readonly Model[]
   /** Streams of operators, each ending in one of the events: `stream(trip).pipe(…).to(slowTrip, …)`. */
   readonly streams?: readonly DeclaredStream[]
+  /**
+   * Streams of answers (`stream(payment).enrichAsync(…)`) that no listed
+   * stream is made of: their events are for views, models or others to read.
+   */
+  readonly calls?: readonly { readonly lineage: Lineage }[]
   /** What events and features must be like: `expect(trip, [{ field: 'fare', range: { min: 0 } }])`. */
   readonly expectations?: readonly Expectations[]
   /** Partitions of an event's topic that does not say itself. */
@@ -54,6 +59,7 @@ export function topology(name: string, options: TopologyOptions): Declaration {
       ...expectations.flatMap(({ view }) => (view === undefined ? [] : [view])),
     ]),
   ]
+  const calls = [...new Set([...streams, ...(options.calls ?? [])].flatMap(({ lineage }) => lineage.calls))]
   const partitions = options.partitions ?? 4
   if (!Number.isInteger(partitions) || partitions < 1) {
     throw new RangeError(`partitions must be a whole number from 1, got ${partitions}`)
@@ -63,6 +69,7 @@ export function topology(name: string, options: TopologyOptions): Declaration {
     ['feature view', views.map((view) => view.name)],
     ['model', models.map((model) => model.name)],
     ['list of expectation', expectations.map(({ subject }) => subject)],
+    ['call', calls.map((call) => call.name)],
     ['topic', options.events.map((event) => event.topic)],
   ] as const) {
     const twice = names.find((each, index) => names.indexOf(each) !== index)
@@ -75,6 +82,9 @@ export function topology(name: string, options: TopologyOptions): Declaration {
     ),
     ...expectations.flatMap(({ subject, contract }) =>
       contract === undefined ? [] : [{ by: `an expectation of "${subject}"`, needs: contract }],
+    ),
+    ...calls.flatMap(({ name: call, asks, answers }) =>
+      [asks, answers].map((needs) => ({ by: `call "${call}"`, needs })),
     ),
     ...streams.flatMap((stream) =>
       [...stream.lineage.sources, stream.sink].map((needs) => ({
@@ -101,6 +111,7 @@ export function topology(name: string, options: TopologyOptions): Declaration {
     views,
     models,
     streams,
+    ...(calls.length === 0 ? {} : { calls }),
     expectations,
     partitions,
     maxAheadMs: options.maxAhead ?? days(1),

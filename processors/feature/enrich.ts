@@ -54,6 +54,7 @@ export function enrich<
       operators: [],
       views,
       acrossPartitions: [],
+      calls: [],
       wants: [
         (context) => {
           const vectors = vectorsOf(context)

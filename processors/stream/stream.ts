@@ -6,6 +6,7 @@ import type { GraphContext, GraphPart, Want } from '../graph.ts'
 import type { Join, Operator, OperatorContext, StreamRecord } from '../operator.ts'
 import type { Emit } from '../outputs.ts'
 import type { TaskRecord } from '../task-input.ts'
+import { type AsyncCall, asyncCall, type EnrichAsyncOptions } from './async-call.ts'
 import type { Branch } from './branch.ts'
 import { requireDuration } from './declaration-checks.ts'
 import { eachRecord } from './each-record.ts'
@@ -61,6 +62,8 @@ export interface Lineage {
   readonly acrossPartitions: readonly string[]
   /** Made once a task. */
   readonly wants: readonly ((context: GraphContext) => WantOf)[]
+  /** Calls whose answers it is made of. */
+  readonly calls: readonly AsyncCall[]
 }
 
 function combined(...lineages: readonly Lineage[]): Lineage {
@@ -74,6 +77,7 @@ function combined(...lineages: readonly Lineage[]): Lineage {
     views: [...new Set(lineages.flatMap(({ views }) => views))],
     acrossPartitions: [...new Set(lineages.flatMap(({ acrossPartitions }) => acrossPartitions))],
     wants: [...new Set(lineages.flatMap(({ wants }) => wants))],
+    calls: [...new Set(lineages.flatMap(({ calls }) => calls))],
   }
 }
 
@@ -84,6 +88,7 @@ const operatorOf = (name: string, acrossPartitions: readonly string[] = []): Lin
   views: [],
   acrossPartitions,
   wants: [],
+  calls: [],
 })
 
 const stepOf = ({ name, repartition }: Operator): Lineage =>
@@ -104,10 +109,13 @@ function joinOf({ name, inputs, repartition }: Pick<Join, 'name' | 'inputs' | 'r
 export class Stream<Out extends StreamRecord> {
   readonly lineage: Lineage
   readonly #connect: Connect<Out>
+  /** Whose events it is, as they are; absent behind a step. */
+  readonly #event: Contract | undefined
 
-  constructor(lineage: Lineage, connect: Connect<Out>) {
+  constructor(lineage: Lineage, connect: Connect<Out>, event?: Contract) {
     this.lineage = lineage
     this.#connect = connect
+    this.#event = event
   }
 
   /** Passes the records through operators, in order. */
@@ -175,6 +183,26 @@ export class Stream<Out extends StreamRecord> {
         new Stream<Out>(combined(this.lineage, operatorOf(branch.name)), (graph) => of(graph)[name]),
       ]),
     ) as { readonly [Each in Name]: Stream<Out> }
+  }
+
+  /**
+   * Asks something outside about the events of a contract, in batches, and
+   * goes on with the answers. Only the running engine calls, beside its task:
+   * it appends each answer as an event of `into`, in the order of the events,
+   * together with how far it has come, so a restart loses none and writes none
+   * twice. Whatever folds the log, live or again, reads these events and calls
+   * nobody. The function may be called again about events whose answers a kill
+   * or a stop kept from the log.
+   *
+   * @throws RangeError for options that cannot be, and for a stream that is not one event as it is.
+   */
+  enrichAsync<Answer, Enriched extends object>(
+    options: EnrichAsyncOptions<Out['value'], Answer, Enriched>,
+  ): Stream<EventRecord<Enriched>> {
+    const call = asyncCall(this.#event, options)
+    const answers = stream(options.into, { idleMs: options.idleMs ?? 0 })
+    const lineage = { ...answers.lineage, calls: [...this.lineage.calls, call] }
+    return new Stream(lineage, answers.#connect, call.answers)
   }
 
   /**
@@ -249,8 +277,10 @@ export function stream<Value>(
       views: [],
       acrossPartitions: [],
       wants: [],
+      calls: [],
     },
     ({ context }) => context.source(contract.topic) as unknown as Observable<EventRecord<Value>>,
+    contract as Contract,
   )
 }
 

@@ -69,6 +69,14 @@ export interface ErrorContexts {
   'store-failed': { path: string; operation: string; detail: string }
   'swap-refused': { app: string; detail: string }
   'store-ahead': { store: string; at: string; log: string }
+  'call-failed': {
+    call: string
+    topic: string
+    partition: number
+    offset: number
+    attempts: number
+    reason: string
+  }
   'suppress-full': { operator: string; limit: number }
   'snapshot-unusable': { learner: string; reason: string }
 }
@@ -336,6 +344,11 @@ const table: { readonly [Code in ErrorCode]: ErrorRow<ErrorContexts[Code]> } = {
     retriable: false,
     message: ({ store, at, log }) =>
       `store "${store}" stands at ${at}, past the log's end ${log}; it belongs to another log: run replay rebuild`,
+  },
+  'call-failed': {
+    retriable: true,
+    message: ({ call, topic, partition, offset, attempts, reason }) =>
+      `call "${call}" failed ${attempts} times for ${topic}[${partition}] from offset ${offset}: ${reason}; start again when what it asks answers, nothing is lost, or declare another onFailure`,
   },
   'suppress-full': {
     retriable: false,

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { RestoreProgress } from '../../state/commit/changelog-restore.ts'
+import type { CallStatus } from '../runtime/caller.ts'
 import type { Engine } from '../runtime/engine.ts'
 import type { InputLag } from '../runtime/input-lag.ts'
 import { addProcessMetrics } from './process-metrics.ts'
@@ -77,6 +78,7 @@ export class Metrics {
     this.#addChangelog(engine)
     this.#addModels(engine)
     this.#addInputs(engine)
+    if ((engine.declaration.calls ?? []).length > 0) this.#addCalls(engine)
   }
 
   /** One answered request, or an aborted one. */
@@ -191,6 +193,23 @@ export class Metrics {
     })
   }
 
+  #addCalls(engine: Engine): void {
+    const value = (add: Set, of: (status: CallStatus) => number) =>
+      engine.calls().then((calls) => {
+        for (const status of calls) add(of(status), status.name)
+      })
+    const gauge = (name: string, help: string, of: (status: CallStatus) => number) =>
+      this.#gauge(name, help, ['call'], (set) => value(set, of))
+    const counter = (name: string, help: string, of: (status: CallStatus) => number) =>
+      this.#counter(name, `${help}, since the start of the process`, ['call'], (add) => value(add, of))
+    gauge('call_waiting_records', 'Records that no call was begun for', ({ waiting }) => waiting)
+    gauge('call_in_flight_records', 'Records that are asked about now', ({ inFlight }) => inFlight)
+    counter('calls', 'Calls outside', ({ calls }) => calls)
+    counter('call_retries', 'Calls outside that were made again', ({ retries }) => retries)
+    counter('call_answered_records', 'Records with an answer', ({ answered }) => answered)
+    counter('call_failed_records', 'Records whose last attempt failed', ({ failed }) => failed)
+  }
+
   #addInputs(engine: Engine): void {
     const labels = ['topic', 'partition']
     // Reads the log once for the four that are collected together.
@@ -232,15 +251,20 @@ export class Metrics {
     })
   }
 
-  #counter(name: string, help: string, labels: readonly string[], read: (add: Set) => void): void {
+  #counter(
+    name: string,
+    help: string,
+    labels: readonly string[],
+    read: (add: Set) => void | Promise<void>,
+  ): void {
     new Counter({
       name: `headwater_${name}_total`,
       help,
       labelNames: [...labels],
       registers: [this.#registry],
-      collect() {
+      async collect() {
         this.reset()
-        read((value, ...values) => this.inc(labelled(labels, values), value))
+        await read((value, ...values) => this.inc(labelled(labels, values), value))
       },
     })
   }

@@ -18,6 +18,8 @@ import type { Database } from '../../state/store/database.ts'
 import type { DatabaseOperation } from '../../state/store/metered-database.ts'
 import { packKey } from '../../state/store/packed-key.ts'
 import { BetweenBatches } from './between-batches.ts'
+import type { CallStatus } from './caller.ts'
+import { Callers, type CallStandIns } from './callers.ts'
 import type { CommitTimes } from './commit-times.ts'
 import { type Appended, Door } from './door.ts'
 import { type ExplainedPrediction, explained } from './explained-prediction.ts'
@@ -41,6 +43,8 @@ export interface EngineOptions extends ServingOptions {
   readonly acceptFeatureChanges?: boolean
   /** Wall clock in ms. */
   readonly now?: () => number
+  /** In place of declared calls outside, by their names: for tests and trials. */
+  readonly calls?: CallStandIns
   /** Id of the writer of what comes in through this engine: of two that are open at once, one each. */
   readonly door?: string
   /**
@@ -86,6 +90,7 @@ export class Engine {
   readonly #assemble: SwapHost['assemble']
   #generation: Generation
   readonly #between = new BetweenBatches()
+  readonly #callers: Callers
   #swapping: Promise<unknown> = Promise.resolve()
   #swapListeners: (() => void)[] = []
   #batchesBegun = 0
@@ -113,6 +118,7 @@ export class Engine {
     this.#requests = requests
     this.#assemble = assembleFor
     this.commitTimes = commitTimes
+    this.#callers = new Callers(wiring.log, options.calls ?? {}, () => this.#turn())
     this.#generation = this.#generationOf(options.topology, assembly, wiring.database)
   }
 
@@ -207,12 +213,19 @@ export class Engine {
 
   /** Starts the loop. It runs until `stop`, or until it fails; `failed` and every later call tell. */
   run(): void {
-    this.#running ??= this.#loop().catch((error) => {
-      this.#failure = error
-      this.#requests.rejectAll(error)
-      this.#between.refuseAll(error)
-      this.#turn()
-    })
+    if (this.#running !== undefined) return
+    this.#callers.start(this.assembly)
+    const looping = this.#loop()
+    this.#running = Promise.race([looping, this.#callers.failed])
+      .catch((error) => {
+        this.#failure = error
+        this.#stopping.abort()
+        this.#requests.rejectAll(error)
+        this.#between.refuseAll(error)
+        this.#turn()
+        return looping.catch(() => {})
+      })
+      .finally(() => this.#callers.stop())
   }
 
   get failure(): unknown {
@@ -232,10 +245,24 @@ export class Engine {
     for (;;) {
       if (this.#failure !== undefined) throw this.#failure
       const turned = new Promise<void>((resolve) => this.#turned.push(resolve))
-      if (!(await this.inputs()).some(({ lag }) => lag > 0)) break
+      if (await this.#isAllDone()) break
       await turned
     }
     await this.assembly.task.flush()
+  }
+
+  /** How the calls outside go. */
+  calls(): Promise<readonly CallStatus[]> {
+    return this.#callers.status()
+  }
+
+  /** Nothing is left to process, nor to ask; what came of the one may be for the other, so both are looked at until nothing moved. */
+  async #isAllDone(): Promise<boolean> {
+    const before = await this.inputs()
+    if (before.some(({ lag }) => lag > 0) || !(await this.#callers.areSettled())) return false
+    if ((this.declaration.calls ?? []).length === 0) return true
+    const after = await this.inputs()
+    return after.every(({ lag, position }, at) => lag === 0 && position === before[at]?.position)
   }
 
   /** Ends the loop after the batch in hand, commits, writes a checkpoint and closes everything. */
@@ -424,6 +451,7 @@ export class Engine {
       install: (declaration, assembly, database) => {
         this.#generation = this.#generationOf(declaration, assembly, database)
         this.#requests.rejectOthers(assembly.models)
+        if (this.#running !== undefined) this.#callers.start(assembly)
         for (const listener of this.#swapListeners) listener()
       },
     }

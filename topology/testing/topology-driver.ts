@@ -3,6 +3,7 @@ import type { LabelCounts } from '../../models/serving/model-part.ts'
 import type { FeatureValue } from '../../processors/feature/feature-value.ts'
 import type { Contract } from '../../state/contracts/contract.ts'
 import type { TimestampMs } from '../../state/contracts/units.ts'
+import type { CallStandIns } from '../runtime/callers.ts'
 import { Engine } from '../runtime/engine.ts'
 import type { ExplainedPrediction } from '../runtime/explained-prediction.ts'
 
@@ -21,9 +22,18 @@ export class TopologyDriver {
     this.#engine = engine
   }
 
-  /** `nowMs` is what the clock shows: event times beyond it, and the allowance, are refused. 2100 unless given. */
-  static async start(topology: Declaration, nowMs: TimestampMs = 4_102_444_800_000): Promise<TopologyDriver> {
-    const engine = await Engine.open({ topology, now: () => nowMs })
+  /**
+   * `nowMs` is what the clock shows: event times beyond it, and the allowance,
+   * are refused. 2100 unless given. `calls` stand in for the calls of that
+   * name, as functions that may answer at once; with `by-hand` nobody is asked,
+   * and the test appends the answers.
+   */
+  static async start(
+    topology: Declaration,
+    nowMs: TimestampMs = 4_102_444_800_000,
+    { calls = {} }: { readonly calls?: CallStandIns } = {},
+  ): Promise<TopologyDriver> {
+    const engine = await Engine.open({ topology, now: () => nowMs, calls })
     engine.run()
     return new TopologyDriver(engine)
   }
