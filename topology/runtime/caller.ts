@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Emit, Outputs } from '../../processors/outputs.ts'
 import type { AsyncCall, CallFunction } from '../../processors/stream/async-call.ts'
@@ -83,6 +84,8 @@ export class Caller {
 
   constructor(options: CallerOptions) {
     this.#options = options
+    // Each call in flight listens, and how many there are is declared.
+    setMaxListeners(0, this.#stopping.signal)
   }
 
   /** Calls until it is stopped; rejects with the error that ends it. What is in flight then is abandoned, and asked again by the next one. */

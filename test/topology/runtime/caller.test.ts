@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from 'vites
 import type { EventRecord } from '../../../processors/stream/stream.ts'
 import { audit } from '../../../replay/audit.ts'
 import { rebuild } from '../../../replay/rebuild.ts'
+import { Metrics } from '../../../topology/http/metrics.ts'
 import {
   count,
   Engine,
@@ -343,6 +344,37 @@ describe('enrichment by calls', () => {
     })
     await wiring.close()
     expect(calls).toBe(made)
+  })
+
+  test('the metrics tell what waits, is in flight, was tried again, answered and given up', async () => {
+    let calls = 0
+    let hold!: () => void
+    const held = new Promise<void>((resolve) => {
+      hold = resolve
+    })
+    const call = async (asked: readonly Payment[]) => {
+      calls++
+      if (calls === 1) throw new Error('busy')
+      if (calls === 2) return asked.map(cityOf)
+      hold()
+      return await new Promise<never>(() => {})
+    }
+    const engine = await Engine.open({ topology: placesOf({ call }, 1), now })
+    await engine.append('payment', payments(10))
+    engine.run()
+    await held
+    const metrics = new Metrics(engine)
+    const lines = (await metrics.text()).split('\n').filter((line) => line.includes('call="geo"'))
+    metrics.close()
+    await engine.close()
+    expect(lines).toEqual([
+      'headwater_call_waiting_records{call="geo"} 2',
+      'headwater_call_in_flight_records{call="geo"} 4',
+      'headwater_calls_total{call="geo"} 3',
+      'headwater_call_retries_total{call="geo"} 1',
+      'headwater_call_answered_records_total{call="geo"} 4',
+      'headwater_call_failed_records_total{call="geo"} 0',
+    ])
   })
 
   test('in a test another function answers at once, or the answers are appended by hand', async () => {
