@@ -81,6 +81,8 @@ export class Caller {
   #answered = 0
   #failed = 0
   #lastError: string | undefined
+  /** Why a commit never reached the disk. */
+  #unwritten: { readonly error: unknown } | undefined
 
   constructor(options: CallerOptions) {
     this.#options = options
@@ -116,6 +118,7 @@ export class Caller {
     )
     const failed = (await Promise.allSettled(lanes)).find(({ status }) => status === 'rejected')
     if (failed?.status === 'rejected') throw failed.reason
+    if (this.#unwritten !== undefined) throw this.#unwritten.error
   }
 
   /** Abandons what is in flight; `run` has to end before the writer is closed. */
@@ -293,8 +296,10 @@ export class Caller {
       out.raw(Buffer.from(String(next)))
       writer.sink.end()
       const ticket: CommitTicket = await writer.commit()
-      // A log that cannot be written ends the task too; here it must not go unheard.
-      ticket.durable.catch(() => this.stop())
+      ticket.durable.catch((error) => {
+        this.#unwritten = { error }
+        this.stop()
+      })
       if (failure === undefined) this.#answered += asks.length
       else this.#failed += asks.length
     }
